@@ -1,0 +1,60 @@
+"""Steady states by Newton's method, from a guess or, failing that, from where the plant settles."""
+
+import casadi as ca
+import numpy as np
+
+from .sampled import cvodes_integrator
+
+# s; far beyond the settling time of any process held by an operator
+SETTLING = 1e6
+# state units per second, relative to 1 + |x|: rounding leaves 1e-13 or less
+RESIDUAL = 1e-11
+ITERATIONS = 50
+HALVINGS = 30
+
+
+def steady_state(ode: ca.Function, start: np.ndarray, u: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, str]:
+    """x (nx,) with ode(x, u, d) = 0, and '' or the reason why x is not one."""
+    x = _newton(ode, start, u, d)
+    if not _is_steady(ode, x, u, d):
+        x = _newton(ode, _settle(ode, start, u, d), u, d)
+    return x, "" if _is_steady(ode, x, u, d) else "neither Newton nor simulation converged"
+
+
+def _newton(ode: ca.Function, x: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:
+    jacobian = ode.jacobian()
+    for _ in range(ITERATIONS):
+        residual = _rates(ode, x, u, d)
+        A = np.asarray(ca.densify(jacobian(x, u, d, 0)[0]))
+        if not np.all(np.isfinite(A)):
+            break
+        step = np.linalg.lstsq(A, -residual, rcond=None)[0]
+        length = _shorten(ode, x, step, u, d, np.abs(residual).max())
+        if length == 0.0:
+            break
+        x = x + length * step
+    return x
+
+
+def _shorten(ode: ca.Function, x: np.ndarray, step: np.ndarray, u: np.ndarray, d: np.ndarray, norm: float) -> float:
+    """Largest of 1, 1/2, 1/4, ... at which the step lowers the norm of the residual; 0 if none."""
+    for length in 0.5 ** np.arange(HALVINGS):
+        if np.abs(_rates(ode, x + length * step, u, d)).max() < norm:
+            return float(length)
+    return 0.0
+
+
+def _settle(ode: ca.Function, start: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:
+    try:
+        integrator = cvodes_integrator(ode, SETTLING)
+        return np.asarray(integrator(x0=start, p=np.concatenate([u, d]))["xf"]).reshape(-1)
+    except RuntimeError:  # the integrator gave up: leave the verdict to the residual
+        return start
+
+
+def _rates(ode: ca.Function, x: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:
+    return np.asarray(ode(x, u, d)).reshape(-1)
+
+
+def _is_steady(ode: ca.Function, x: np.ndarray, u: np.ndarray, d: np.ndarray) -> bool:
+    return bool(np.all(np.abs(_rates(ode, x, u, d)) <= RESIDUAL * (1 + np.abs(x))))

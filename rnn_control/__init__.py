@@ -1,0 +1,25 @@
+"""Control-oriented system identification with recurrent networks that come with proofs."""
+
+from .certificate import Certificate
+from .certify import certify
+from .contract import CertificateError
+from .data import Experiment
+from .export import CasadiModel
+from .fit import FitResult, fit
+from .identified import IdentifiedModel
+from .metrics import Score
+from .model import Model
+from .models import MODELS
+from .models.cascade import Cascade
+from .models.esn import ESN
+from .models.gru import GRU
+from .models.lipschitz_rnn import LipschitzRNN
+from .models.lstm import LSTM
+from .models.nnarx import NNARX
+from .report import Report
+from .scaler import Scaler
+
+__all__ = [
+    "ESN", "GRU", "LSTM", "MODELS", "NNARX", "CasadiModel", "Cascade", "Certificate", "CertificateError", "Experiment",
+    "FitResult", "IdentifiedModel", "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify", "fit",
+]  # fmt: skip

@@ -1,0 +1,136 @@
+"""What stability conditions are made of: norms, gate ranges, comparison systems, and the bound they promise."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Bound(NamedTuple):
+    """What one stability condition promises for a pair of trajectories; tensors, differentiable in the parameters.
+
+    With V(e) = max over blocks b of || e_b / scale_b ||_ord(b):
+
+        V(e(k+1)) <= rate V(e(k)) + drive |du(k)| (+ offset (1 - rate), for ISS only, where e = x and du = u)
+
+    and it holds iff every entry of `residual` is negative. `state_box` is the set |x_i| <= state_box_i in which both
+    trajectories must start (None: anywhere); |u_i| <= u_max_i is assumed throughout. `blocks` lists (size, ord),
+    `input_ord` is the norm of du, `sharp_gain` a steady gain per block better than drive / (1 - rate), if known.
+    """
+
+    residual: Tensor
+    rate: Tensor
+    scale: Tensor
+    blocks: tuple[tuple[int, float], ...]
+    drive: Tensor
+    input_ord: float
+    state_box: Tensor | None = None
+    offset: Tensor | float = 0.0
+    sharp_gain: Tensor | None = None
+
+    def gain(self) -> Tensor:
+        """limsup ||e_b / scale_b|| / max |du| per block."""
+        if self.sharp_gain is not None:
+            return self.sharp_gain
+        return (self.drive / (1 - self.rate)).expand(len(self.blocks))
+
+    def seen_through(self, C: Tensor) -> Tensor:
+        """Largest |C e| per row on V(e) <= 1, for an elementwise non-negative C: the dual norms of the blocks."""
+        weighted, parts, start = C * self.scale, [], 0
+        for size, order in self.blocks:
+            part = weighted[:, start : start + size]
+            parts.append(part.sum(1) if order == torch.inf else torch.linalg.vector_norm(part, dim=1))
+            start += size
+        return torch.stack(parts, 1)
+
+
+class Comparison(NamedTuple):
+    """A system that dominates the difference of two trajectories: |dx+| <= T(|dx|) + N |du|, elementwise.
+
+    T is monotone and positively homogeneous on the non-negative orthant (nx,), N is (nx, nu) and non-negative.
+    """
+
+    T: Callable[[Tensor], Tensor]
+    N: Tensor
+    state_box: Tensor | None = None
+
+
+def inf_norm(M: Tensor) -> Tensor:
+    """Induced infinity norm: the largest row sum of |M| (not the largest entry)."""
+    return M.abs().sum(1).max()
+
+
+def two_norm(M: Tensor) -> Tensor:
+    """Largest singular value."""
+    return torch.linalg.matrix_norm(M, 2)
+
+
+def reach(W: Tensor, U: Tensor, u_max: Tensor, x_max: Tensor) -> Tensor:
+    """Largest |W u + U x| per row for |u| <= u_max and |x| <= x_max."""
+    return W.abs() @ u_max + U.abs() @ x_max
+
+
+def gate_range(b: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest sigmoid(b + a) for |a| <= radius, row by row."""
+    b = b.flatten()
+    return torch.sigmoid(b - radius), torch.sigmoid(b + radius)
+
+
+def sigmoid_slope(b: Tensor, radius: Tensor) -> Tensor:
+    """Largest slope of the sigmoid on [b - radius, b + radius]: 1/4 if 0 is inside, else at the end nearest 0."""
+    nearest = torch.sigmoid((b.flatten().abs() - radius).clamp(min=0.0))
+    return nearest * (1 - nearest)
+
+
+def tanh_slope(b: Tensor, radius: Tensor) -> Tensor:
+    """Largest slope of tanh on [b - radius, b + radius]."""
+    return 1 - torch.tanh((b.flatten().abs() - radius).clamp(min=0.0)) ** 2
+
+
+def weighted_bound(system: Comparison, w: Tensor) -> Bound:
+    """The certificate in the norm max_i |e_i| / w_i: T(w) <= rate w gives V(e+) <= rate V(e) + max (N 1)_i / w_i |du|.
+
+    Proof: |e| <= V w, so T(|e|) <= T(V w) = V T(w) <= rate V w. Any w > 0 is valid (docs/theory.md, Theorem 1).
+    """
+    rows = system.T(w) / w
+    rate = rows.max()
+    drive = (system.N.sum(1) / w).max()
+    return Bound(rows - 1, rate, w, ((1, torch.inf),) * len(w), drive, torch.inf, system.state_box)
+
+
+@torch.no_grad()
+def steady_gain(system: Comparison, tolerance: float = 1e-10, iterations: int = 100_000) -> Tensor:
+    """S (nx, nu) with limsup |dx_i| <= sum_j S_ij max |du_j|: column j is the fixed point s = T(s) + N_j.
+
+    T is a maximum of linear maps, hence subadditive, so differences that start at r stay below s + T^k(r)
+    (docs/theory.md, Theorem 2).
+    """
+    columns = []
+    for d in system.N.T:
+        s = torch.zeros_like(d)
+        for _ in range(iterations):
+            s_next = system.T(s) + d
+            if float((s_next - s).max()) <= tolerance * float(s_next.max()):
+                break
+            s = s_next
+        columns.append(s_next)
+    return torch.stack(columns, 1)
+
+
+@torch.no_grad()
+def perron_weights(system: Comparison, iterations: int = 400, floor: float = 1e-3) -> Tensor:
+    """Weights w > 0 that (nearly) minimise max_i T(w)_i / w_i, by damped power iteration from ones; the best seen.
+
+    `floor` keeps decoupled states away from zero weight: the overshoot max w / min w stays below 1 / floor.
+    """
+    w = torch.ones(len(system.N), dtype=system.N.dtype)
+    best, best_rate = w, torch.inf
+    for _ in range(iterations):
+        image = system.T(w)
+        rate = float((image / w).max())
+        if rate < best_rate:
+            best, best_rate = w, rate
+        w = (w + image) / 2
+        w = (w / w.max()).clamp(min=floor)
+    return best

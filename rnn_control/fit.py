@@ -1,0 +1,167 @@
+"""Identification: minimise the free-run simulation error, and keep the best model that satisfies its certificate."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from .certificate import Certificate
+from .certify import METHODS, certify
+from .contract import CertificateError, contract, roomiest_method
+from .data import Experiment
+from .identified import IdentifiedModel
+from .kernel import Batch, make_kernel
+from .model import Model
+from .objective import Objective
+from .readout import fit_readout
+from .scaler import Scaler
+from .search import Tracker, Validation, optimise
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """The best model found, its certificate, and how it got there (one row of `history` an iteration)."""
+
+    model: IdentifiedModel
+    certificate: Certificate | None
+    history: dict[str, np.ndarray]
+    best_iteration: int
+    interrupted: bool
+    seconds: float
+
+    def plot(self) -> Figure:
+        """Training objective, validation error and stability margin over the iterations."""
+        panels = 2 if self.certificate is None else 3
+        figure, axes = plt.subplots(panels, 1, sharex=True, figsize=(7, 1 + 1.8 * panels))
+        h, k = self.history, np.arange(len(self.history["loss"]))
+        axes[0].semilogy(k, h["loss"], lw=1)
+        axes[0].set_ylabel("objective [-]")
+        axes[1].semilogy(k, h["valid"], lw=1, color="C1")
+        axes[1].set_ylabel("validation\nRMSE / std [-]")
+        if panels == 3:
+            axes[2].plot(k, h["residual"], lw=1, color="C2")
+            axes[2].axhline(0, color="0.3", lw=0.8, ls="--")
+            axes[2].set_yscale("symlog", linthresh=1e-2)
+            axes[2].set_ylabel("stability residual\n(proved if < 0) [-]")
+        for ax in axes:
+            ax.axvline(self.best_iteration, color="0.3", lw=0.8, ls=":")
+        axes[-1].set_xlabel("iteration (dotted: the model that was kept)")
+        figure.tight_layout()
+        return figure
+
+
+def fit(
+    model: Model,
+    train: Experiment,
+    valid: Experiment | None = None,
+    *,
+    certificate: str | None = "delta_iss",
+    method: str = "auto",
+    margin: float = 0.01,
+    washout: int = 50,
+    initial: str = "estimated",
+    window: int | None = None,
+    epochs: int = 150,
+    polish: int = 1500,
+    rate: float = 1e-2,
+    patience: int = 400,
+    u_min: np.ndarray | None = None,
+    u_max: np.ndarray | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> FitResult:
+    """Identify a model from records by minimising its free-run error, subject to a stability certificate.
+
+    model: architecture with its starting parameters; it is trained in place. train, valid: Experiments; without valid
+    the training error decides. certificate: "delta_iss", "iss" or None, enforced on the parameters while training and
+    on the model that is returned. method: condition to train with, "published", "weighted" or "auto" (the one that
+    shrinks the starting model least). margin: distance of the residual from zero that is aimed for.
+    washout: samples at the start of each record whose errors do not count (at most a quarter of the record).
+    initial: "estimated" (the records' initial states are trained along) or "washout" (records start at rest).
+    window: cut the training records into windows of that many samples; None takes them whole. epochs: Adam steps on
+    random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
+    u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
+    inputs. seed: of the random windows. Ctrl-C returns the best model so far.
+
+    Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
+    """
+    _check_options(model, train, valid, certificate, method, initial)
+    scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)
+    kernel = make_kernel(model)
+    data = _windows(scaler, train, window, washout)
+    if certificate is not None:
+        method = roomiest_method(model, certificate, margin) if method == "auto" else method
+        contract(model, certificate, method, margin)
+    fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
+    if certificate is not None:
+        contract(model, certificate, method, margin)
+    objective = Objective(
+        model, kernel, data, property=certificate, method=method, margin=margin, estimate_x0=initial == "estimated"
+    )
+    w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
+    us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
+    with tqdm(total=epochs + polish, desc=f"fit {model.kind}", disable=None if progress else True, leave=False) as bar:
+        tracker = Tracker(objective, Validation(model, kernel, us, ys, w), bar)
+        interrupted = optimise(objective, tracker, epochs, polish, rate, patience, seed)
+        seconds = bar.format_dict["elapsed"]
+    return _result(objective, tracker, scaler, train, certificate, seed, interrupted, seconds)
+
+
+def _result(objective, tracker, scaler, train, certificate, seed, interrupted, seconds) -> FitResult:
+    if tracker.best is None:
+        raise CertificateError(
+            f"no {certificate} model with a finite error was found in {len(tracker.rows)} iterations; train longer, or "
+            "sample the plant more slowly, or ask for a smaller margin"
+        )
+    objective.load(tracker.best)
+    info: dict[str, Any] = dict(seed=seed, data=train.fingerprint(), certificate=certificate, version=_version())
+    labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
+    identified = IdentifiedModel(objective.model, scaler, info=info, **labels)
+    proof = None if certificate is None else certify(identified, certificate)
+    loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
+    history = dict(loss=loss, valid=valid, residual=residual)
+    return FitResult(identified, proof, history, tracker.best_iteration, interrupted, seconds)
+
+
+def _windows(scaler: Scaler, train: Experiment, window: int | None, washout: int) -> Batch:
+    us, ys, ws = [], [], []
+    for u, y in zip(train.us, train.ys, strict=True):
+        u, y, size = scaler.u_in(u), scaler.y_in(y), min(window or len(u), len(u))
+        skip = min(washout, size // 4)
+        for start in range(0, len(u) - size + 1, max(size - skip, 1)):
+            us.append(u[start : start + size])
+            ys.append(y[start : start + size])
+            ws.append(np.ones_like(ys[-1]))
+            ws[-1][:skip] = 0
+    return Batch(us, ys, ws)
+
+
+def _check_options(model, train, valid, certificate, method, initial):
+    if isinstance(model, IdentifiedModel) or not isinstance(model, Model):
+        raise ValueError(f"model is a {type(model).__name__}; give an architecture such as GRU(nu=2, ny=2, size=8)")
+    if (model.nu, model.ny) != (train.nu, train.ny):
+        raise ValueError(
+            f"the model has nu = {model.nu}, ny = {model.ny}; the data have {train.nu} inputs {train.u_names} and "
+            f"{train.ny} outputs {train.y_names}"
+        )
+    if valid is not None and (valid.u_names, valid.y_names, valid.dt) != (train.u_names, train.y_names, train.dt):
+        raise ValueError("train and valid have different channels or sampling times; split one Experiment")
+    if certificate is not None and certificate not in METHODS:
+        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(METHODS)} or None")
+    if method != "auto" and method not in METHODS.get(certificate or "", ("auto",)):
+        raise ValueError(
+            f"method is {method!r}; for {certificate} choose auto, {', '.join(METHODS.get(certificate or '', ()))}"
+        )
+    if initial not in ("estimated", "washout"):
+        raise ValueError(f'initial is {initial!r}; choose "estimated" or "washout"')
+
+
+def _version() -> str:
+    try:
+        return version("rnn-control")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,192 @@
+"""IdentifiedModel: a model with its scaling, sampling time, names and units; the one place that converts units."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from safetensors import SafetensorError, safe_open
+
+from .data import Experiment
+from .export import CasadiModel, casadi_functions
+from .initial import initial_state
+from .kernel import Kernel, make_kernel
+from .metrics import Score, score
+from .model import Model
+from .models import build
+from .scaler import Scaler
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class IdentifiedModel:
+    """A trained model in physical units.
+
+    model: normalised equations; scaler: u to [-1, 1] and y to zero mean and unit deviation; dt in s; `info`: where it
+    comes from (data fingerprint, seed, certificate asked for, package version).
+    """
+
+    model: Model
+    scaler: Scaler
+    dt: float
+    u_names: tuple[str, ...]
+    y_names: tuple[str, ...]
+    u_units: tuple[str, ...]
+    y_units: tuple[str, ...]
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def simulate(self, u: np.ndarray, x0: np.ndarray | None = None) -> np.ndarray:
+        """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default the origin."""
+        u = self._channels(u, self.model.nu, "u", self.u_names)
+        x0 = np.zeros(self.model.nx) if x0 is None else np.asarray(x0, float)
+        if x0.shape != (self.model.nx,):
+            raise ValueError(f"x0 has shape {x0.shape}; the model has nx = {self.model.nx} states")
+        [(_, y)] = self._kernel.simulate(self.model.theta(), x0[None], [self.scaler.u_in(u)])
+        return self.scaler.y_out(y)
+
+    def initial_state(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The state x(0), (nx,), that best explains a window of inputs u (T, nu) and outputs y (T, ny)."""
+        u = self._channels(u, self.model.nu, "u", self.u_names)
+        y = self._channels(y, self.model.ny, "y", self.y_names)
+        if len(u) != len(y):
+            raise ValueError(f"u has {len(u)} samples, y has {len(y)}; they must be of one window")
+        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y))
+
+    def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> np.ndarray:
+        """The present state after a past window: x at the sample that follows the last of u_past, y_past."""
+        x0 = self.initial_state(u_past, y_past)
+        u = self.scaler.u_in(self._channels(u_past, self.model.nu, "u_past", self.u_names))
+        [(x, _)] = self._kernel.simulate(self.model.theta(), x0[None], [u])
+        return x[-1]
+
+    def predict(self, experiment: Experiment, washout: int = 50) -> list[np.ndarray]:
+        """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: the origin)."""
+        self._check(experiment)
+        out = []
+        for u, y in zip(experiment.us, experiment.ys, strict=True):
+            x0 = self.initial_state(u[:washout], y[:washout]) if washout > 0 else None
+            out.append(self.simulate(u, x0))
+        return out
+
+    def score(self, experiment: Experiment, washout: int = 50) -> Score:
+        """FIT % and RMSE per output of the free run, over the samples after the first `washout`, which give x(0)."""
+        shortest = min(len(u) for u in experiment.us)
+        if shortest <= washout:
+            raise ValueError(
+                f"washout is {washout}, the shortest record has {shortest} samples; take a smaller washout"
+            )
+        return score(experiment.ys, self.predict(experiment, washout), self.y_names, self.y_units, washout)
+
+    def to_casadi(self) -> CasadiModel:
+        """The same equations as CasADi functions in physical units."""
+        x_max = self.model.state_box(self.model.theta(), self.model.input_box()).detach().numpy()
+        f, g = casadi_functions(self.model, self.scaler)
+        return CasadiModel(
+            f, g, self.dt, np.zeros(self.model.nx), self.u_names, self.y_names, self.u_units, self.y_units,
+            self.scaler.u_mid - self.scaler.u_half, self.scaler.u_mid + self.scaler.u_half, x_max,
+        )  # fmt: skip
+
+    def plot(self, experiment: Experiment, washout: int = 50) -> Figure:
+        """Measured outputs and the free run of the model, with FIT, one panel per output; first record."""
+        prediction, result = self.predict(experiment, washout)[0], self.score(experiment, washout)
+        time = experiment.time(0)
+        figure, axes = plt.subplots(self.model.ny, 1, sharex=True, figsize=(8, 1 + 2.2 * self.model.ny), squeeze=False)
+        for j, ax in enumerate(axes[:, 0]):
+            ax.plot(time, experiment.ys[0][:, j], color="0.55", lw=1.2, label="measured")
+            ax.plot(time, prediction[:, j], color="C0", lw=1.2, label=f"model, free run (FIT {result.fit[j]:.1f} %)")
+            ax.axvspan(time[0], time[min(washout, len(time) - 1)], color="0.9", lw=0, zorder=0)
+            ax.set_ylabel(f"{self.y_names[j]} [{self.y_units[j]}]" if self.y_units[j] else self.y_names[j])
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+        axes[-1, 0].set_xlabel("time [s]")
+        figure.tight_layout()
+        return figure
+
+    def save(self, path: str | Path) -> Path:
+        """Write one .safetensors file: weights, and a JSON header with architecture, scaling, names, units, info, hash.
+
+        Written beside, synced and renamed: an interrupted save leaves the old file whole.
+        """
+        path = Path(path).with_suffix(".safetensors")
+        state = {k: v.detach().contiguous() for k, v in self.model.state_dict().items()}
+        header = dict(
+            schema=SCHEMA, spec=self.model.spec(), scaler=self.scaler.to_dict(), dt=self.dt, u_names=self.u_names,
+            y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
+        )  # fmt: skip
+        text = json.dumps(header, sort_keys=True)
+        raw = safetensors.torch.save(state, {"rnn_control": text, "sha256": _fingerprint(text, state)})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "IdentifiedModel":
+        """Read what `save` wrote; nothing in it is executed. A damaged, tampered or newer file raises ValueError."""
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"no model file {path}")
+        try:
+            with safe_open(str(path), "pt") as file:
+                meta = file.metadata() or {}
+                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a whole safetensors file ({error}); save the model again") from error
+        if "rnn_control" not in meta:
+            raise ValueError(f"{path} holds tensors but no rnn_control model; it was written by something else")
+        text = meta["rnn_control"]
+        if meta.get("sha256") != _fingerprint(text, state):
+            raise ValueError(f"{path} was changed after it was saved (hash mismatch); do not use it")
+        header = json.loads(text)
+        if header["schema"] > SCHEMA:
+            raise ValueError(
+                f"{path} has schema {header['schema']}, this version reads up to {SCHEMA}; upgrade rnn-control"
+            )
+        model = build(header["spec"])
+        model.load_state_dict(state)
+        labels = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
+        return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **labels)
+
+    @cached_property
+    def _kernel(self) -> Kernel:
+        return make_kernel(self.model)
+
+    def _check(self, experiment: Experiment):
+        if (experiment.u_names, experiment.y_names) != (self.u_names, self.y_names):
+            raise ValueError(
+                f"the experiment has inputs {experiment.u_names} and outputs {experiment.y_names}; "
+                f"the model was trained on {self.u_names} and {self.y_names}, in this order"
+            )
+        if not np.isclose(experiment.dt, self.dt, rtol=1e-6):
+            raise ValueError(f"the experiment has dt = {experiment.dt} s, the model {self.dt} s; resample the data")
+
+    @staticmethod
+    def _channels(a, n: int, name: str, channels) -> np.ndarray:
+        a = np.asarray(a, float)
+        a = a[:, None] if a.ndim == 1 and n == 1 else a
+        if a.ndim != 2 or a.shape[1] != n:
+            raise ValueError(
+                f"{name} has shape {a.shape}; it must be (T, {n}): time down, {', '.join(channels)} across"
+            )
+        if not np.isfinite(a).all():
+            raise ValueError(f"{name} has a NaN or inf at sample {int(np.argwhere(~np.isfinite(a))[0, 0])}")
+        return a
+
+
+def _fingerprint(text: str, state) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(state):
+        value = state[name]
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode() + value.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""The abstract model: normalised equations x+ = f(x, u), y = g(x), and the stability conditions a class declares."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import casadi as ca
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .bounds import Bound, Comparison
+
+
+class Params(dict):
+    """Explicit parameters of a cell, by the paper's letters: p.Wz is p["Wz"]; p.part("0") is the sub-model's own."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no parameter {name}; there are {', '.join(self)}") from None
+
+    def part(self, name: str) -> "Params":
+        """The parameters under the prefix `name.`, prefix removed."""
+        return Params({k[len(name) + 1 :]: v for k, v in self.items() if k.startswith(name + ".")})
+
+
+class Model(nn.Module, ABC):
+    """A strictly proper recurrent model in normalised coordinates, |u_i| <= 1.
+
+        x(k+1) = f(p, x(k), u(k))        y(k) = g(p, x(k))
+
+    p are explicit parameters (`theta()`), x is (nx, B), u is (nu, B), y is (ny, B): columns, further columns a batch.
+    The same lines run on torch tensors and on CasADi symbols.
+    """
+
+    kind: str
+    recurrent: tuple[str, ...]
+    """Names of the parameters whose common shrinkage to zero makes the model contract (used by `contract`)."""
+
+    def __init__(self, nu: int, ny: int, nx: int, config: dict[str, Any]):
+        super().__init__()
+        for name, value in (("nu", nu), ("ny", ny), ("nx", nx)):
+            if int(value) != value or value < 1:
+                raise ValueError(f"{name} is {value!r}; it must be a positive whole number")
+        self.nu, self.ny, self.nx, self.config = int(nu), int(ny), int(nx), config
+
+    def spec(self) -> dict[str, Any]:
+        """What it takes to build the architecture again: `models.build(spec)`."""
+        return {"kind": self.kind, **self.config}
+
+    def theta(self) -> Params:
+        """Explicit parameters from the free ones; here they are the same."""
+        return Params({**dict(self.named_buffers()), **dict(self.named_parameters())})
+
+    def input_box(self) -> Tensor:
+        """|u_i| <= 1: the box of inputs that the conditions assume unless told otherwise."""
+        return torch.ones(self.nu, dtype=torch.float64)
+
+    @abstractmethod
+    def f(self, p: Params, x, u) -> Any:
+        """Next state."""
+
+    def g(self, p: Params, x) -> Any:
+        """Output y = C x + b_y."""
+        return p.C @ x + p.b_y
+
+    def output_map(self, p: Params) -> Tensor:
+        """Elementwise bound (ny, nx) of |dg/dx|; |C| for the linear read-out."""
+        return p.C.abs()
+
+    def output_box(self, p: Params, u_max: Tensor) -> Tensor:
+        """Largest |y| per channel for states in the box and |u| <= u_max."""
+        return p.C.abs() @ self.state_box(p, u_max) + p.b_y.flatten().abs()
+
+    @abstractmethod
+    def state_box(self, p: Params, u_max: Tensor) -> Tensor:
+        """An invariant box |x_i| <= box_i for |u| <= u_max (inf where none is known)."""
+
+    @abstractmethod
+    def iss(self, p: Params, u_max: Tensor) -> Bound:
+        """The published input-to-state stability condition."""
+
+    @abstractmethod
+    def delta_iss(self, p: Params, u_max: Tensor) -> Bound:
+        """The published incremental input-to-state stability condition."""
+
+    @abstractmethod
+    def comparison(self, p: Params, u_max: Tensor) -> Comparison:
+        """The elementwise comparison system behind the weighted deltaISS condition."""
+
+
+def map_arrays(p: Params) -> Params:
+    """Explicit parameters as CasADi constants (DM), for symbolic evaluation of f and g."""
+    return Params({k: ca.DM(v.detach().double().numpy()) for k, v in p.items()})
+
+
+class Initialiser:
+    """Reproducible random parameters in float64: one seed, one sequence of draws."""
+
+    def __init__(self, seed: int):
+        self.rng = np.random.default_rng(seed)
+
+    def uniform(self, rows: int, columns: int, radius: float | None = None) -> nn.Parameter:
+        """Entries uniform in [-radius, radius]; by default Glorot's radius sqrt(6 / (rows + columns))."""
+        radius = math.sqrt(6 / (rows + columns)) if radius is None else radius
+        return nn.Parameter(torch.from_numpy(self.rng.uniform(-radius, radius, (rows, columns))))
+
+    def row_bounded(self, rows: int, columns: int, row_sum: float) -> nn.Parameter:
+        """Entries whose absolute row sums all equal `row_sum`: the size of an inf-norm at the start of training."""
+        M = self.rng.uniform(-1, 1, (rows, columns))
+        return nn.Parameter(torch.from_numpy(row_sum * M / np.abs(M).sum(1, keepdims=True)))
+
+    def spread(self, rows: int, low: float, high: float) -> nn.Parameter:
+        """A column from low to high, evenly: gate biases that spread the time constants of the units."""
+        return nn.Parameter(torch.linspace(low, high, rows, dtype=torch.float64)[:, None])
+
+    def zeros(self, rows: int) -> nn.Parameter:
+        """A zero column."""
+        return nn.Parameter(torch.zeros(rows, 1, dtype=torch.float64))

@@ -1,0 +1,30 @@
+"""The architectures, one a file; a new one adds its line to MODELS and nothing else."""
+
+from typing import Any
+
+from ..model import Model
+from .cascade import Cascade
+from .esn import ESN
+from .gru import GRU
+from .lipschitz_rnn import LipschitzRNN
+from .lstm import LSTM
+from .nnarx import NNARX
+
+MODELS: dict[str, type[Model]] = {
+    "gru": GRU,
+    "lstm": LSTM,
+    "esn": ESN,
+    "nnarx": NNARX,
+    "lipschitz_rnn": LipschitzRNN,
+}
+
+
+def build(spec: dict[str, Any]) -> Model:
+    """The model that `Model.spec()` describes, with its starting parameters."""
+    spec = dict(spec)
+    kind = spec.pop("kind", None)
+    if kind == Cascade.kind:
+        return Cascade(*(build(layer) for layer in spec["layers"]))
+    if kind not in MODELS:
+        raise ValueError(f"no model called {kind!r}; there are {', '.join((*MODELS, Cascade.kind))}")
+    return MODELS[kind](**spec)

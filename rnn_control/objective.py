@@ -1,0 +1,118 @@
+"""The training objective as a function of one flat vector: simulation error, penalty for instability, prior."""
+
+import numpy as np
+import torch
+
+from .bounds import Bound, perron_weights
+from .certify import condition, is_proved
+from .kernel import Batch, Kernel
+from .model import Model
+
+
+class Objective:
+    """J(v) = mean w (yhat - y)^2 + penalty |max(0, residual + margin)|^2 + prior |theta|^2.
+
+    v = (theta, log scale, x0), all in one flat vector.
+
+    theta: the free parameters; log scale: logarithms of the weights of a weighted condition, trained with the rest
+    (any weights prove, so the best ones need not be found first); x0: the initial states of the records, if estimated.
+    """
+
+    def __init__(
+        self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
+        estimate_x0: bool, prior: float = 1e-7, prior_x0: float = 1e-4,
+    ):  # fmt: skip
+        self.model, self.kernel, self.data = model, kernel, data
+        self.property, self.method, self.margin = property, method, margin
+        self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0
+        self.free = [v for v in model.parameters() if v.requires_grad]
+        self.sizes = [v.numel() for v in self.free]
+        self.n_theta, self.n_scale = sum(self.sizes), model.nx if method == "weighted" and property else 0
+        self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
+        self.input_box = model.input_box()
+
+    def start(self) -> np.ndarray:
+        """v of the model as it is: weights from the power iteration, records at rest."""
+        theta = np.concatenate([v.detach().numpy().ravel() for v in self.free])
+        return np.concatenate([theta, self.log_scale(), np.zeros(self.n_x0)])
+
+    def log_scale(self) -> np.ndarray:
+        if not self.n_scale:
+            return np.zeros(0)
+        return np.log(perron_weights(self.model.comparison(self.model.theta(), self.input_box)).numpy())
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds on v: initial states stay in the unit box, the rest is free."""
+        high = np.concatenate([np.full(self.n_theta + self.n_scale, np.inf), np.ones(self.n_x0)])
+        return -high, high
+
+    def load(self, v: np.ndarray) -> None:
+        """Put the free parameters of v into the model."""
+        with torch.no_grad():
+            for target, part in zip(self.free, np.split(v[: self.n_theta], np.cumsum(self.sizes)[:-1]), strict=True):
+                target.copy_(torch.from_numpy(part.reshape(target.shape).copy()))
+
+    def initial_states(self, v: np.ndarray) -> np.ndarray:
+        """(S, nx)."""
+        if not self.n_x0:
+            return np.zeros((len(self.data.u), self.model.nx))
+        return v[self.n_theta + self.n_scale :].reshape(-1, self.model.nx)
+
+    def bound(self, v: np.ndarray) -> Bound | None:
+        """The stability bound at v; None if no property is asked for."""
+        if self.property is None:
+            return None
+        self.load(v)
+        with torch.no_grad():
+            return condition(
+                self.model, self.model.theta(), self.input_box, self.property, self.method, self.scale(v)[0]
+            )
+
+    def is_certified(self, v: np.ndarray) -> bool:
+        bound = self.bound(v)
+        return bound is None or is_proved(bound)
+
+    def scale(self, v: np.ndarray):
+        """(weights, the leaf tensor of their logarithms) or (None, None)."""
+        if not self.n_scale:
+            return None, None
+        leaf = torch.from_numpy(v[self.n_theta : self.n_theta + self.n_scale].copy()).requires_grad_(True)
+        return leaf.exp(), leaf
+
+    def __call__(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+        """J and its gradient; `rows` picks records (windows) for a stochastic step."""
+        self.load(v)
+        for parameter in self.free:
+            parameter.grad = None
+        x0 = self.initial_states(v)
+        pick = np.arange(len(x0)) if rows is None else rows
+        data = Batch(*([part[i] for i in pick] for part in self.data))
+        total = sum(float(w.sum()) for w in data.w)
+        p = self.model.theta()
+        loss, grads, x_grads = self.kernel.loss_grad(p, x0[pick], data)
+        outputs = [p[name] for name in grads]
+        cotangents = [torch.from_numpy(np.ascontiguousarray(g)) / total for g in grads.values()]
+        penalty, leaf = self.penalty_term(p, v)
+        if penalty is not None:
+            outputs, cotangents = [*outputs, penalty], [*cotangents, torch.ones_like(penalty)]
+        torch.autograd.backward(outputs, cotangents)
+        theta = v[: self.n_theta]
+        value = loss / total + self.prior * float(theta @ theta)
+        value += 0.0 if penalty is None else float(penalty.detach())
+        g_theta = np.concatenate([np.zeros(f.numel()) if f.grad is None else f.grad.numpy().ravel() for f in self.free])
+        g_scale = leaf.grad.numpy() if leaf is not None and leaf.grad is not None else np.zeros(self.n_scale)
+        g_x0 = np.zeros_like(x0)
+        g_x0[pick] = x_grads / total
+        value += self.prior_x0 * float((x0[pick] ** 2).mean()) * bool(self.n_x0)
+        g_x0[pick] += 2 * self.prior_x0 * x0[pick] / x0[pick].size
+        return value, np.concatenate([g_theta + 2 * self.prior * theta, g_scale, g_x0.ravel()[: self.n_x0]])
+
+    def penalty_term(self, p, v):
+        """penalty sum_i max(0, residual_i + margin)^2 as a tensor, and the leaf of the log weights."""
+        if self.property is None:
+            return None, None
+        w, leaf = self.scale(v)
+        bound = condition(self.model, p, self.input_box, self.property, self.method, w)
+        # capped: far outside the set the slope alone has to lead back
+        excess = (bound.residual + self.margin).clamp(min=0)
+        return self.penalty * torch.where(excess < 1, excess**2, 2 * excess - 1).sum(), leaf

@@ -1,0 +1,97 @@
+"""Methods of Experiment that make experiments of its records: join, split, split_records."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from .checks import nearest
+from .gaps import SHORTEST
+
+E = TypeVar("E")  # Experiment, which imports this file
+
+
+def join(*experiments: E) -> E:
+    """All records of several experiments as one; they are never concatenated in time."""
+    if not experiments:
+        raise ValueError("join needs at least one experiment")
+    first = experiments[0]
+    for i, other in enumerate(experiments[1:], 1):
+        for field in ("dt", "u_names", "y_names", "u_units", "y_units"):
+            a, b = getattr(first, field), getattr(other, field)
+            if a != b:
+                raise ValueError(f"{field} of experiment {i} is {b}, of experiment 0 {a}; they must agree")
+    us, ys, names = ([r for e in experiments for r in getattr(e, k)] for k in ("us", "ys", "names"))
+    return _part(first, us, ys, _numbered(names))
+
+
+def _part(experiment, us, ys, names):
+    return experiment.part(us, ys, names)
+
+
+def _numbered(names):
+    """Names made distinct: a second "a" becomes "a (2)"."""
+    return [n if n not in names[:i] else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
+
+
+def split(self: E, train: float, valid: float) -> tuple[E, E, E]:
+    """(train, valid, test) by time within every record; fractions, test is what is left."""
+    if not (train > 0 and valid > 0 and train + valid < 1):
+        raise ValueError(
+            f"train = {train}, valid = {valid}: fractions must be > 0 and leave something for "
+            f"the test part, as in split(0.7, 0.15); split_records takes whole records"
+        )
+    return (
+        _between(self, 0.0, train, "train"),
+        _between(self, train, train + valid, "valid"),
+        _between(self, train + valid, 1.0, "test"),
+    )
+
+
+def _between(experiment, start, stop, label):
+    cuts = [slice(round(start * len(u)), round(stop * len(u))) for u in experiment.us]
+    for name, u, cut in zip(experiment.names, experiment.us, cuts, strict=True):
+        if cut.stop - cut.start < SHORTEST:
+            raise ValueError(
+                f'record "{name}" has {len(u)} samples: its {label} part would have '
+                f"{cut.stop - cut.start}, at least {SHORTEST} are needed; change the "
+                f"fractions, or give whole records to each part with split_records"
+            )
+    us = [u[c] for u, c in zip(experiment.us, cuts, strict=True)]
+    ys = [y[c] for y, c in zip(experiment.ys, cuts, strict=True)]
+    return experiment.part(us, ys, experiment.names)
+
+
+def split_records(
+    self: E,
+    train: Sequence[int | str],
+    valid: Sequence[int | str],
+    test: Sequence[int | str],
+) -> tuple[E, E, E]:
+    """(train, valid, test) of whole records, by index or name; a record is in one part only."""
+    parts = [[_index(self, r) for r in part] for part in (train, valid, test)]
+    _check_apart(self, parts)
+    return _records(self, parts[0]), _records(self, parts[1]), _records(self, parts[2])
+
+
+def _check_apart(experiment, parts):
+    for part, label in zip(parts, ("train", "valid", "test"), strict=True):
+        if not part:
+            raise ValueError(f"{label} is empty; give at least one of {list(experiment.names)}")
+    flat = [i for part in parts for i in part]
+    twice = [experiment.names[i] for i in sorted(set(flat)) if flat.count(i) > 1]
+    if twice:
+        raise ValueError(f"records {twice} are used twice; a test on training data proves nothing")
+
+
+def _records(experiment, indices):
+    us, ys, names = experiment.us, experiment.ys, experiment.names
+    return experiment.part([us[i] for i in indices], [ys[i] for i in indices], [names[i] for i in indices])
+
+
+def _index(experiment, record):
+    if isinstance(record, str):
+        if record not in experiment.names:
+            raise ValueError(f'no record "{record}"; {nearest(record, experiment.names)}')
+        return experiment.names.index(record)
+    if not -len(experiment) <= record < len(experiment):
+        raise ValueError(f"no record {record}; there are {len(experiment)}, counted from 0")
+    return record % len(experiment)

@@ -1,0 +1,174 @@
+"""Report: text, tables and figures in one HTML file that needs nothing else to be read."""
+
+import base64
+import io
+import os
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+LARGEST_SVG = 600_000  # bytes: long records are drawn as pixels instead
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --page: #fff; --line: #d0d7de;
+  --card: #f6f8fa; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9da7b1; --page: #0d1117;
+  --line: #3d444d; --card: #161b22; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 52rem; padding: 1rem; color: var(--ink);
+  background: var(--page); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+p { white-space: pre-line; }
+.numbers { display: grid; gap: .5rem; margin: 1rem 0;
+  grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+.numbers div { padding: .6rem .8rem; border: 1px solid var(--line); border-radius: .4rem;
+  background: var(--card); break-inside: avoid; }
+dt { color: var(--soft); font-size: .85rem; }
+dd { margin: 0; font-size: 1.15rem; font-weight: 600; line-height: 1.3; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+caption, figcaption { color: var(--soft); font-size: .9rem; text-align: left; padding: .3rem 0; }
+figure { margin: 1.5rem 0; }
+figure .wide { padding: .5rem; border: 1px solid var(--line); border-radius: .4rem;
+  background: #fff; }
+figure svg, figure img { display: block; width: 100%; min-width: 28rem; height: auto; }
+@media print { @page { size: A4; margin: 18mm; }
+  :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --card: #fff; }
+  body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
+  table { font-size: 9pt; } figure, tr, h2 { break-inside: avoid; } h2 { break-after: avoid; }
+  figure svg, figure img { min-width: 0; max-height: 105mm; object-fit: contain; } }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+class Report:
+    """Blocks in the order they are added; the same blocks give the same file, byte for byte.
+
+    Every method that adds a block returns the report, so calls can be chained.
+    """
+
+    def __init__(self, title: str):
+        self.title = title
+        self._blocks: list[str] = []
+        self._n_figures = 0
+
+    def heading(self, text: str) -> "Report":
+        """A section title."""
+        return self._add(f"<h2>{escape(text)}</h2>")
+
+    def text(self, text: str) -> "Report":
+        """Plain text; an empty line starts a new paragraph, a line break is kept."""
+        paragraphs = [p.strip("\n") for p in re.split(r"\n\s*\n", text) if p.strip()]
+        return self._add("\n".join(f"<p>{escape(p)}</p>" for p in paragraphs))
+
+    def key_numbers(self, numbers: Sequence[tuple]) -> "Report":
+        """Tiles of (label, value) or (label, value, unit)."""
+        tiles = []
+        for label, value, *unit in numbers:
+            shown = " ".join([_cell(value), *map(str, unit)]).strip()
+            tiles.append(f"<div><dt>{escape(str(label))}</dt><dd>{escape(shown)}</dd></div>")
+        return self._add(f'<dl class="numbers">{"".join(tiles)}</dl>')
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence], caption: str = "") -> "Report":
+        """A table; numbers are shown with 4 digits, strings as they are."""
+        rows = [list(row) for row in rows]
+        for i, row in enumerate(rows):
+            if len(row) != len(header):
+                raise ValueError(f"row {i} has {len(row)} cells, the header {len(header)}")
+        head = "".join(f'<th scope="col">{escape(str(h))}</th>' for h in header)
+        body = "\n".join("<tr>" + "".join(f"<td>{escape(_cell(c))}</td>" for c in row) + "</tr>" for row in rows)
+        title = f"<caption>{escape(caption)}</caption>" if caption else ""
+        table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+        return self._add(_scrollable(table, caption or "table"))
+
+    def figure(self, figure: Figure, caption: str = "") -> "Report":
+        """A matplotlib figure as it is now, on a white card."""
+        self._n_figures += 1
+        prefix = f"f{self._n_figures}"
+        label = escape(caption or f"figure {self._n_figures}")
+        svg = _svg(figure, prefix, label)
+        image = svg if len(svg) <= LARGEST_SVG else _png(figure, label)
+        title = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+        card = _scrollable(image, caption or f"figure {self._n_figures}")
+        return self._add(f"<figure>{card}{title}</figure>")
+
+    def to_html(self) -> str:
+        """The whole page."""
+        return PAGE.format(title=escape(self.title), style=STYLE, body="\n".join(self._blocks))
+
+    def save(self, path) -> Path:
+        """Write the page; an interrupted write leaves what was there before."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(partial, "w", encoding="utf-8", newline="\n") as file:
+                file.write(self.to_html())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def _add(self, block):
+        self._blocks.append(block)
+        return self
+
+
+def _cell(value):
+    return value if isinstance(value, str) else _number(value)
+
+
+def _number(value):
+    if value is None:
+        return ""
+    try:
+        whole = int(value) == value
+    except (TypeError, ValueError, OverflowError):
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return str(value) if whole and not isinstance(value, float) else f"{float(value):.4g}"
+
+
+def _scrollable(block, label):
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">{block}</div>'
+
+
+def _svg(figure, prefix, label):
+    """Inline SVG, without date, its ids made unique in the page."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": prefix, "svg.fonttype": "path"}):
+        figure.savefig(text, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def _png(figure, label):
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+    coded = base64.b64encode(data.getvalue()).decode("ascii")
+    return f'<img alt="{label}" src="data:image/png;base64,{coded}">'

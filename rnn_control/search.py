@@ -1,0 +1,152 @@
+"""The search for the best certified model: Adam, then L-BFGS under a growing penalty, every iterate judged."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.optimize import Bounds, minimize
+from tqdm import tqdm
+
+from .contract import CertificateError, contract
+from .initial import initial_state
+from .kernel import Kernel
+from .model import Model
+from .objective import Objective
+
+
+@dataclass
+class Tracker:
+    """Remembers every iterate's scores and the best iterate that is certified."""
+
+    objective: Objective
+    valid: "Validation"
+    bar: tqdm
+    best: np.ndarray | None = None
+    best_error: float = np.inf
+    best_iteration: int = 0
+    rows: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def __call__(self, v: np.ndarray, loss: float) -> None:
+        bound = self.objective.bound(v)
+        self.objective.load(v)
+        error = self.valid(loss)
+        residual = float("nan") if bound is None else float(bound.residual.max())
+        if error < self.best_error and self.objective.is_certified(v):
+            self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
+        self.rows.append((loss, error, residual))
+        self.bar.update()
+        self.bar.set_postfix_str(
+            f"valid FIT {100 * (1 - self.best_error):.2f} %, residual {residual:+.3f}", refresh=False
+        )
+
+    def stalled(self, patience: int) -> bool:
+        return len(self.rows) - self.best_iteration > patience
+
+
+@dataclass
+class Validation:
+    """Normalised free-run error on the validation records, RMSE over std, pooled; without any, that of the training."""
+
+    model: Model
+    kernel: Kernel
+    us: list[np.ndarray]
+    ys: list[np.ndarray]
+    washout: int
+
+    def __call__(self, loss: float) -> float:
+        if not self.us:
+            return loss**0.5
+        w = self.washout
+        x0 = np.stack(
+            [initial_state(self.kernel, self.model, u[:w], y[:w]) for u, y in zip(self.us, self.ys, strict=True)]
+        )
+        runs = self.kernel.simulate(self.model.theta(), x0, self.us)
+        error = np.concatenate([y[w:] - yhat[w:] for y, (_, yhat) in zip(self.ys, runs, strict=True)])
+        spread = np.concatenate([y[w:] for y in self.ys]).std(0)
+        value = float(np.sqrt(((error / np.maximum(spread, 1e-9)) ** 2).mean()))
+        return value if np.isfinite(value) else np.inf
+
+
+def optimise(
+    objective: Objective, tracker: Tracker, epochs: int, polish: int, rate: float, patience: int, seed: int
+) -> bool:
+    """Adam, then L-BFGS under a growing penalty; True if the user interrupted."""
+    v = objective.start()
+    try:
+        tracker(v, objective(v)[0])
+        v = _adam(objective, tracker, v, epochs, rate, np.random.default_rng(seed))
+        stages = (1.0, 10.0, 100.0) if objective.property else (1.0,)
+        for i, penalty in enumerate(stages):
+            objective.penalty = penalty
+            v = _lbfgs(objective, tracker, v, polish // len(stages), patience)
+            v = _repair(objective, tracker, v)
+            if i and tracker.stalled(patience):
+                break
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _adam(objective, tracker, v, epochs, rate, rng, batch: int = 32) -> np.ndarray:
+    """Kingma and Ba (2015), with cosine decay of the rate to a tenth; a random batch of windows a step."""
+    m, s, n = np.zeros_like(v), np.zeros_like(v), len(objective.data.u)
+    low, high = objective.box()
+    for k in range(1, epochs + 1):
+        loss, g = objective(v, None if n <= batch else rng.choice(n, batch, replace=False))
+        if not np.isfinite(loss):
+            return tracker.best if tracker.best is not None else objective.start()
+        m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g**2
+        step = rate * (0.1 + 0.45 * (1 + np.cos(np.pi * k / epochs)))
+        v = np.clip(v - step * (m / (1 - 0.9**k)) / (np.sqrt(s / (1 - 0.999**k)) + 1e-8), low, high)
+        tracker(v, loss)
+    return v
+
+
+class _Stalled(Exception):
+    """Validation has not improved for too long."""
+
+
+def _lbfgs(objective, tracker, v, iterations, patience) -> np.ndarray:
+    """scipy's L-BFGS-B, memory 20; stops when validation stalls."""
+    started = len(tracker.rows)
+    last = {}
+
+    def value(v):
+        loss, g = objective(v)
+        if not np.isfinite(loss):
+            loss, g = 1e10, np.zeros_like(v)
+        last["loss"] = loss
+        return loss, g
+
+    def callback(intermediate_result):
+        last["v"] = intermediate_result.x.copy()
+        tracker(last["v"], float(intermediate_result.fun))
+        if len(tracker.rows) - max(tracker.best_iteration, started) > patience:
+            raise _Stalled
+
+    try:
+        options = dict(maxiter=iterations, maxfun=2 * iterations + 20, maxcor=20, ftol=1e-12, gtol=1e-9)
+        return minimize(
+            value, v, jac=True, method="L-BFGS-B", bounds=Bounds(*objective.box()), callback=callback, options=options
+        ).x
+    except _Stalled:
+        return last["v"]
+
+
+def _repair(objective, tracker, v) -> np.ndarray:
+    """The last iterate shrunk onto the certified set, offered to the tracker, and v itself with fresh weights."""
+    if objective.property is None:
+        return v
+    objective.load(v)
+    fresh = v.copy()
+    with torch.no_grad():
+        fresh[objective.n_theta : objective.n_theta + objective.n_scale] = objective.log_scale()
+    if not objective.is_certified(fresh):
+        try:
+            contract(objective.model, objective.property, objective.method, 1e-6)
+        except CertificateError:
+            return v
+        shrunk = objective.start()
+        shrunk[objective.n_theta + objective.n_scale :] = v[objective.n_theta + objective.n_scale :]
+        tracker(shrunk, objective(shrunk)[0])
+    return fresh

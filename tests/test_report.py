@@ -1,0 +1,118 @@
+"""Report: one file, self-contained, escaped, the same every time."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from rnn_control.report import Report
+
+
+def drawing() -> Figure:
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(np.random.default_rng(0).standard_normal(50), label="T", drawstyle="steps")
+    ax.set_ylabel("T [K]")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def full() -> Report:
+    report = Report("Reactor <1>").key_numbers([("FIT", 97.12345, "%"), ("records", 3)])
+    report.heading("Data").text("One.\n\nTwo & <b>three</b>.")
+    report.table(["output", "RMSE [K]"], [["T", 0.123456], ["Ca", None]], caption="Test records")
+    return report.figure(drawing(), "Outputs").figure(drawing(), "Again")
+
+
+class Page(HTMLParser):
+    VOID = ("meta", "img", "br", "path", "use")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.targets, self.tags = [], [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.ids += [v for k, v in attrs if k == "id"]
+        self.targets += [v for k, v in attrs if k in ("href", "xlink:href", "src")]
+        self.targets += [t for _, v in attrs for t in re.findall(r"url\((.*?)\)", v or "")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    parser = Page()
+    parser.feed(full().to_html())
+    return parser
+
+
+def test_every_tag_is_closed(page):
+    assert page.open == []
+
+
+def test_ids_are_unique_between_figures(page):
+    assert len(page.ids) == len(set(page.ids)) > 20
+
+
+def test_every_reference_is_inside_the_page(page):
+    assert {t.lstrip("#") for t in page.targets} <= set(page.ids)
+
+
+def test_no_script_is_needed(page):
+    assert not page.tags & {"script", "link", "iframe", "object"}
+
+
+def test_same_blocks_give_the_same_bytes():
+    assert full().to_html() == full().to_html()
+
+
+def test_text_is_escaped():
+    html = full().to_html()
+    assert "<title>Reactor &lt;1&gt;</title>" in html and "Two &amp; &lt;b&gt;three" in html
+
+
+def test_numbers_are_rounded_and_units_kept():
+    html = full().to_html()
+    assert "<dd>97.12 %</dd>" in html and "<td>0.1235</td>" in html and "<dd>3</dd>" in html
+
+
+@pytest.mark.parametrize("query", ["prefers-color-scheme: dark", "@media print", "size: A4"])
+def test_page_adapts_to(query):
+    assert query in full().to_html()
+
+
+def test_large_drawing_becomes_pixels(monkeypatch):
+    monkeypatch.setattr("rnn_control.report.LARGEST_SVG", 1000)
+    html = Report("long").figure(drawing()).to_html()
+    assert "data:image/png;base64," in html and "<svg" not in html
+
+
+def test_ragged_table_is_refused():
+    with pytest.raises(ValueError, match="row 1 has 1 cells, the header 2"):
+        Report("t").table(["a", "b"], [[1, 2], [3]])
+
+
+def test_save_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    (tmp_path / "r.html").write_text("old")
+    path = full().save(tmp_path / "r.html")
+    assert path.read_text() == full().to_html() and [p.name for p in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "r.html").write_text("old")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        full().save(tmp_path / "r.html")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]

@@ -1,0 +1,391 @@
+"""What every plant of the zoo owes: equations, steady states, two integrators, one truth."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import casadi as ca
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+from scipy.linalg import expm
+
+from plants import PLANTS, OperatingPoint, Plant, Signal, VanDeVusse
+from plants.__main__ import main
+
+DT = 30.0  # s
+POINTS = [(name, point) for name, plant in PLANTS.items() for point in plant.operating_points]
+
+
+@pytest.fixture(params=PLANTS, scope="module")
+def plant(request):
+    return PLANTS[request.param]()
+
+
+@pytest.fixture(params=POINTS, ids="-".join, scope="module")
+def point(request):
+    name, label = request.param
+    plant = PLANTS[name]()
+    return plant, plant.operating_points[label]
+
+
+@pytest.fixture(params=range(5))
+def jump(plant, request):
+    """A state in steady operation, and an input anywhere between the actuator limits."""
+    random = np.random.default_rng(request.param)
+    x = plant.equilibrium(random.uniform(plant.u_region_min, plant.u_region_max))
+    return x, random.uniform(plant.u_min, plant.u_max)
+
+
+@pytest.fixture(params=range(4))
+def corner(plant, request):
+    """A corner of the region of good behaviour: its input."""
+    bits = np.array([request.param >> i & 1 for i in range(plant.nu)])
+    return np.where(bits, plant.u_region_max, plant.u_region_min)
+
+
+def simulated(plant, x, u, dt):
+    d = plant.disturbance_vector()
+    return np.array(plant.simulator(dt)(x0=x, p=np.concatenate([u, d]))["xf"]).ravel()
+
+
+def excite(plant, samples, seed=0):
+    random = np.random.default_rng(seed)
+    return random.uniform(plant.u_region_min, plant.u_region_max, (samples, plant.nu))
+
+
+def test_simulator_equals_dormand_prince_8(plant, jump):
+    x, u = jump
+    ode, d = plant.ode_function(), plant.disturbance_vector()
+    truth = solve_ivp(lambda t, x: np.array(ode(x, u, d)).ravel(), (0, 300), x, "DOP853", rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(simulated(plant, x, u, 300.0), truth.y[:, -1], rtol=1e-8)
+
+
+@pytest.mark.parametrize("dt", [5.0, 30.0, 60.0])
+def test_f_equals_the_simulator_to_one_in_a_million(plant, jump, dt):
+    x, u = jump
+    x_next = np.array(plant.discretise(dt).f(x, u)).ravel()
+    np.testing.assert_allclose(x_next, simulated(plant, x, u, dt), rtol=1e-6)
+
+
+def test_published_operating_points_are_steady_to_their_printed_digits(point):
+    plant, op = point
+    np.testing.assert_allclose(plant.equilibrium(op.u, op.d), op.x, rtol=1e-3)
+
+
+def test_equilibria_are_fixed_points_of_f(plant):
+    system = plant.discretise(DT)
+    np.testing.assert_allclose(np.array(system.f(system.x0, plant.nominal.u)).ravel(), system.x0, rtol=1e-10)
+
+
+def test_equilibrium_is_where_the_plant_settles(plant, corner):
+    settled = simulated(plant, plant.nominal.x, corner, 1e5)
+    np.testing.assert_allclose(plant.equilibrium(corner), settled, rtol=1e-7)
+
+
+def test_open_loop_is_stable_over_the_region(plant, corner):
+    poles = plant.linearise(plant.equilibrium(corner), corner).poles()
+    assert np.max(poles.real) < 0
+
+
+def test_linearisation_sampled_equals_the_jacobian_of_f(plant):
+    u, system = plant.nominal.u, plant.discretise(DT)
+    A = plant.linearise(system.x0, u).A
+    dfdx = np.array(ca.densify(system.f.jacobian()(system.x0, u, 0)[0]))
+    # Runge-Kutta keeps six digits of x; entries near zero are compared on the scale of the matrix
+    np.testing.assert_allclose(dfdx, expm(A * DT), atol=1e-6 * np.abs(dfdx).max())
+
+
+def test_linearisation_predicts_small_steps(plant):
+    u = np.array(plant.nominal.u)
+    step = 1e-4 * (plant.u_max - plant.u_min)
+    x = plant.equilibrium(u)
+    linear = plant.linearise(x, u)
+    gain = plant.equilibrium(u + step, guess=x)
+    dx = np.linalg.solve(linear.A, -linear.B @ step)
+    np.testing.assert_allclose(gain - x, dx, rtol=1e-2)
+
+
+def test_linearisation_carries_the_names(plant):
+    linear = plant.linearise(plant.equilibrium(plant.nominal.u), plant.nominal.u)
+    names = (linear.input_labels, linear.output_labels, linear.state_labels)
+    assert names == (list(plant.u_names), list(plant.y_names), list(plant.x_names))
+
+
+def test_f_has_second_derivatives(plant):
+    system = plant.discretise(DT)
+    x, u = ca.MX.sym("x", plant.nx), ca.MX.sym("u", plant.nu)
+    hessian, _ = ca.hessian(ca.sum1(system.f(x, u)), ca.vertcat(x, u))
+    values = ca.Function("H", [x, u], [hessian])(system.x0, plant.nominal.u)
+    assert np.all(np.isfinite(np.array(values))) and np.any(np.array(values) != 0)
+
+
+def test_sampled_plant_satisfies_the_system_protocol(plant):
+    system = plant.discretise(DT)
+    sizes = (system.f.size_in(0), system.f.size_in(1), system.f.size_out(0), system.g.size_out(0))
+    assert sizes == ((system.nx, 1), (system.nu, 1), (system.nx, 1), (system.ny, 1))
+    assert system.dt == DT and system.x0.shape == (system.nx,)
+    assert len(system.u_units) == system.nu and len(system.y_units) == system.ny
+    assert np.all(system.u_min < system.u_max) and system.u_min.shape == (system.nu,)
+
+
+def test_every_constant_has_a_unit_and_a_source(plant):
+    assert plant.constants
+    assert all(c.unit and c.source and np.isfinite(c.value) for c in plant.constants)
+
+
+def test_the_region_lies_between_the_actuator_limits(plant):
+    assert np.all(plant.u_min <= plant.u_region_min) and np.all(plant.u_region_max <= plant.u_max)
+    assert np.all(plant.u_region_min < plant.u_region_max)
+
+
+def test_experiment_begins_at_x0_and_input_acts_one_sample_later(plant):
+    low, high = plant.u_region_min, plant.u_region_max
+    one = plant.experiment(np.array([low, high, low]), DT, noise=False)
+    other = plant.experiment(np.array([low, low, low]), DT, noise=False)
+    np.testing.assert_array_equal(one.y[:2], other.y[:2])
+    assert np.all(one.y[2] != other.y[2])
+
+
+def test_experiment_equals_the_sampled_system(plant):
+    u, system = excite(plant, 50), plant.discretise(DT)
+    run = plant.experiment(u, DT, noise=False)
+    x = system.f.mapaccum(len(u))(run.x[0], u.T)
+    y = np.array(system.g.map(len(u))(x)).T
+    np.testing.assert_allclose(run.y[1:], y[:-1], rtol=1e-6)
+
+
+def test_closed_loop_process_equals_experiment(plant):
+    u, process = excite(plant, 10), plant.process(DT, seed=4)
+    rows = []
+    for u_k in u:
+        rows.append(process.measure())
+        process.apply(u_k)
+    np.testing.assert_array_equal(rows, plant.experiment(u, DT, seed=4).y)
+
+
+def test_noise_is_reproducible_by_its_seed(plant):
+    u = excite(plant, 20)
+    first, again, other = (plant.experiment(u, DT, seed=s).y for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.all(first != other)
+
+
+def test_noise_has_the_documented_deviation(plant):
+    run = plant.experiment(excite(plant, 1000), DT)
+    deviation = np.std(run.y - run.y_true, axis=0)
+    np.testing.assert_allclose(deviation, plant.y_noise, rtol=0.1)  # 4 sigma of 1000 samples
+
+
+def test_measurement_is_one_number_an_instant(plant):
+    process = plant.process(DT)
+    np.testing.assert_array_equal(process.measure(), process.measure())
+
+
+def test_reset_repeats_history(plant):
+    process, u = plant.process(DT), plant.u_region_max
+    history = []
+    for _ in range(2):
+        process.reset(seed=3)
+        process.apply(u)
+        history.append(process.measure())
+    np.testing.assert_array_equal(*history)
+
+
+def test_list_of_inputs_gives_list_of_records(plant):
+    run = plant.experiment([excite(plant, 5), excite(plant, 8)], DT)
+    assert [len(y) for y in run.y] == [5, 8] and run.sampling_time == DT
+
+
+def test_disturbances_move_the_outputs(plant):
+    name, u = plant.disturbance_names[0], np.tile(plant.nominal.u, (20, 1))
+    value = 1.05 * plant.disturbance_vector()[0]
+    moved = plant.experiment(u, DT, noise=False, disturbances={name: np.full(20, value)})
+    process = plant.process(DT, noise=False, d={name: value})
+    process.apply(u[0])
+    assert np.all(np.abs(moved.y[-1] - moved.y[0]) > plant.y_noise)
+    np.testing.assert_array_equal(process.output(), moved.y[1])
+
+
+def test_unknown_disturbance_is_refused_with_the_nearest_name(plant):
+    name = plant.disturbance_names[0]
+    with pytest.raises(ValueError, match=name):
+        plant.process(DT).apply(plant.nominal.u, **{name + "x": 1.0})
+
+
+def test_input_beyond_the_actuators_is_refused(plant):
+    with pytest.raises(ValueError, match="actuator limits"):
+        plant.process(DT).apply(plant.u_max * 1.1 + 1.0)
+
+
+def test_input_within_rounding_of_a_limit_is_clipped(plant):
+    process = plant.process(DT)
+    process.apply(plant.u_max + 1e-8 * (plant.u_max - plant.u_min))
+    exact = plant.process(DT)
+    exact.apply(plant.u_max)
+    np.testing.assert_array_equal(process.x, exact.x)
+
+
+def test_nan_input_is_refused(plant):
+    with pytest.raises(ValueError, match="finite"):
+        plant.process(DT).apply(np.full(plant.nu, np.nan))
+
+
+def test_input_record_of_wrong_width_is_refused(plant):
+    with pytest.raises(ValueError, match=r"must be \(T,"):
+        plant.experiment(np.zeros((5, plant.nu + 1)), DT)
+
+
+def test_disturbance_record_of_wrong_length_is_refused(plant):
+    with pytest.raises(ValueError, match="one a sample"):
+        wrong = {plant.disturbance_names[0]: np.ones(4)}
+        plant.experiment(excite(plant, 5), DT, disturbances=wrong)
+
+
+def test_no_input_record_at_all_is_refused(plant):
+    with pytest.raises(ValueError, match="no input record"):
+        plant.experiment([], DT)
+
+
+def test_command_line_lists_the_plant(plant, capsys):
+    main(["list"])
+    assert plant.name in capsys.readouterr().out
+
+
+def test_command_line_shows_every_constant(plant, capsys):
+    main(["show", plant.name])
+    shown = capsys.readouterr().out
+    assert all(c.name in shown and c.unit in shown for c in plant.constants)
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_sampling_time_is_refused(plant, dt):
+    with pytest.raises(ValueError, match="dt ="):
+        plant.discretise(dt)
+
+
+def test_physically_impossible_initial_state_is_refused(plant):
+    with pytest.raises(ValueError, match="physically impossible"):
+        plant.process(DT, x0=np.full(plant.nx, -300.0))
+
+
+@dataclass(frozen=True)
+class Toy(Plant):
+    """x' = u + x^2: with u < 0 it drains below zero, with x > 0 it escapes in finite time."""
+
+    name: ClassVar = "toy"
+    substep: ClassVar = 1.0
+    states: ClassVar = (Signal("level", "m", low=0.0),)
+    inputs: ClassVar = (Signal("flow", "m/s", low=-1.0, high=1.0),)
+    outputs: ClassVar = (Signal("level", "m"),)
+    disturbances: ClassVar = ()
+    operating_points: ClassVar = {"empty": OperatingPoint((0.0,), (0.0,), {}, "none")}
+
+    def ode(self, x, u, d):
+        return u + x**2
+
+    def output(self, x):
+        return x
+
+
+def test_state_that_becomes_impossible_is_named():
+    with pytest.raises(RuntimeError, match="level = -0.0996"):
+        Toy().process(0.1, x0=[0.0]).apply([-1.0])
+
+
+def test_integrator_failure_is_reported_with_its_place():
+    with pytest.raises(RuntimeError, match="integrator failed: toy from t = 0 s"):
+        Toy().process(10.0, x0=[1.0]).apply([0.0])
+
+
+def test_absence_of_an_equilibrium_is_an_error():
+    with pytest.raises(ValueError, match="no equilibrium of toy"):
+        Toy().equilibrium([1.0])
+
+
+# an independent solution of the equations of Klatt and Engell (1998) at the inputs of point B, and
+# of point A of Chen et al. (1995); and what their equations leave at the printed, rounded state
+STEADY = {"A": (2.1402, 1.0903, 114.191, 112.907), "B": (1.2348, 0.9000, 134.140, 128.954)}
+RESIDUAL_A = (-0.015, 0.015, -0.56, 1.34)  # per hour
+
+
+@pytest.mark.parametrize("label", STEADY)
+def test_van_de_vusse_steady_states(label):
+    plant = VanDeVusse()
+    point = plant.operating_points[label]
+    x = plant.equilibrium(point.u, point.d)
+    assert np.all(np.abs(x - STEADY[label]) <= [5e-5, 5e-5, 5e-4, 5e-4])  # half a last digit
+
+
+def test_van_de_vusse_residual_at_the_printed_point_a():
+    plant = VanDeVusse()
+    a = plant.operating_points["A"]
+    rate = 3600 * np.array(plant.ode_function()(a.x, a.u, list(a.d.values()))).ravel()
+    assert np.all(np.abs(rate - RESIDUAL_A) <= [5e-4, 5e-4, 5e-3, 5e-3])
+
+
+def test_van_de_vusse_residual_at_the_printed_point_b_is_below_half_a_unit_an_hour():
+    plant = VanDeVusse()
+    b = plant.operating_points["B"]
+    rate = 3600 * np.array(plant.ode_function()(b.x, b.u, list(b.d.values()))).ravel()
+    assert np.max(np.abs(rate)) < 0.345
+
+
+def test_van_de_vusse_gains_keep_their_signs_over_the_region(corner):
+    plant = VanDeVusse()
+    gain = plant.linearise(plant.equilibrium(corner), corner).dcgain()
+    np.testing.assert_array_equal(np.sign(gain), [[1, -1], [1, 1]])
+
+
+@pytest.mark.parametrize("u", [(5.0, -6000.0), (90.0, -3000.0)], ids=["starved", "flooded"])
+def test_van_de_vusse_gain_from_feed_to_product_is_negative_outside_the_region(u):
+    plant = VanDeVusse()
+    assert plant.linearise(plant.equilibrium(u), u).dcgain()[0, 0] < 0
+
+
+def test_van_de_vusse_answers_feed_steps_the_wrong_way_first():
+    plant = VanDeVusse()
+    more_feed = np.tile(plant.nominal.u, (40, 1)) * [1.2, 1.0]
+    product = plant.experiment(more_feed, DT, noise=False).y[:, 0]
+    assert product[1] < product[0] < product[-1]
+
+
+def balances(plant, z, u, d):
+    """z = (x, C_C, C_D, heat): the plant with its by-products, and the heat that crossed its walls.
+
+    Per second: C_C' = r2 - F C_C, C_D' = r3 / 2 - F C_D; heat in kJ. Also the molar inventory of
+    A equivalents (mol/L) and the enthalpy (kJ), counted from the elements of A at 0 degC.
+    """
+    p, x, (C_C, C_D), F = plant, z[:4], (z[4], z[5]), u[0]
+    _, r2, r3 = plant.rates(x)
+    h_B, h_C, h_D = p.H1, p.H1 + p.H2, 2 * p.H3  # kJ/mol; D is made of two A
+    content = p.rho * p.Cp * x[2] + h_B * x[1] + h_C * C_C + h_D * C_D  # kJ/L
+    heat = F * p.VR * (p.rho * p.Cp * d[1] - content) + u[1]
+    hourly = ca.vertcat(r2 - F * C_C, r3 / 2 - F * C_D, heat)
+    rate = ca.vertcat(p.ode(x, u, d), hourly / 3600)
+    return rate, x[0] + x[1] + C_C + 2 * C_D, p.VR * content + p.mK * p.CpK * x[3]
+
+
+@pytest.fixture(scope="module")
+def balanced():
+    """Van de Vusse with its by-products through one hour after a jump: t, before and after."""
+    plant, u = VanDeVusse(), np.array([25.0, -2000.0])
+    d = plant.disturbance_vector()
+    z = ca.SX.sym("z", 7)
+    rate, moles, enthalpy = balances(plant, z, ca.DM(u), ca.DM(d))
+    f = ca.Function("balances", [z], [rate, moles, enthalpy])
+    z0 = np.concatenate([plant.operating_points["A"].x, [0.7, 0.4, 0.0]])
+    through = ca.integrator("through", "cvodes", {"x": z, "ode": rate}, 0, 3600.0)
+    z1 = np.array(through(x0=z0)["xf"]).ravel()
+    return u, d, [float(v) for v in f(z0)[1:]], [float(v) for v in f(z1)[1:]], z1[6]
+
+
+def test_van_de_vusse_conserves_moles(balanced):
+    u, d, (before, _), (after, _), _ = balanced
+    # mixing alone: dM/dt = F (C_A0 - M), whatever reacts
+    expected = d[0] + (before - d[0]) * np.exp(-u[0])
+    assert abs(after - expected) < 1e-9 * before
+
+
+def test_van_de_vusse_conserves_energy(balanced):
+    _, _, (_, before), (_, after), heat = balanced
+    assert abs(after - before - heat) < 1e-9 * abs(before)
