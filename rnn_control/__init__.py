@@ -6,6 +6,7 @@ from .contract import CertificateError
 from .data import Experiment
 from .export import CasadiModel
 from .fit import FitResult, fit
+from .forgetting import plot_forgetting
 from .identified import IdentifiedModel
 from .metrics import Score
 from .model import Model
@@ -22,4 +23,5 @@ from .scaler import Scaler
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "CasadiModel", "Cascade", "Certificate", "CertificateError", "Experiment",
     "FitResult", "IdentifiedModel", "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify", "fit",
+    "plot_forgetting",
 ]  # fmt: skip

@@ -12,11 +12,13 @@ class Bound(NamedTuple):
 
     With V(e) = max over blocks b of || e_b / scale_b ||_ord(b):
 
-        V(e(k+1)) <= rate V(e(k)) + drive |du(k)| (+ offset (1 - rate), for ISS only, where e = x and du = u)
+        V(e(k)) <= rate^k V(e(0)) + max gain() max |du| (+ offset, for ISS only, where e = x and du = u)
 
-    and it holds iff every entry of `residual` is negative. `state_box` is the set |x_i| <= state_box_i in which both
-    trajectories must start (None: anywhere); |u_i| <= u_max_i is assumed throughout. `blocks` lists (size, ord),
-    `input_ord` is the norm of du, `sharp_gain` a steady gain per block better than drive / (1 - rate), if known.
+    and it holds iff every entry of `residual` is negative. For deltaISS also V(e(k+1)) <= rate V(e(k)) + drive |du(k)|,
+    step by step; for ISS the same of the part of V above gain |u| + offset (docs/theory.md, section 2). `state_box` is
+    the set |x_i| <= state_box_i in which both trajectories must start (None: anywhere); |u_i| <= u_max_i is assumed
+    throughout. `blocks` lists (size, ord), `input_ord` is the norm of du, `sharp_gain` a steady gain per block better
+    than drive / (1 - rate), if known.
     """
 
     residual: Tensor
@@ -62,8 +64,8 @@ def inf_norm(M: Tensor) -> Tensor:
 
 
 def two_norm(M: Tensor) -> Tensor:
-    """Largest singular value."""
-    return torch.linalg.matrix_norm(M, 2)
+    """Largest singular value; NaN, which proves nothing, if an entry is not finite."""
+    return torch.linalg.matrix_norm(M, 2) if torch.isfinite(M).all() else M.sum() * torch.nan
 
 
 def reach(W: Tensor, U: Tensor, u_max: Tensor, x_max: Tensor) -> Tensor:
@@ -79,13 +81,13 @@ def gate_range(b: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
 
 def sigmoid_slope(b: Tensor, radius: Tensor) -> Tensor:
     """Largest slope of the sigmoid on [b - radius, b + radius]: 1/4 if 0 is inside, else at the end nearest 0."""
-    nearest = torch.sigmoid((b.flatten().abs() - radius).clamp(min=0.0))
-    return nearest * (1 - nearest)
+    nearest = (b.flatten().abs() - radius).clamp(min=0.0)
+    return torch.sigmoid(nearest) * torch.sigmoid(-nearest)  # 1 - sigmoid would round to zero
 
 
 def tanh_slope(b: Tensor, radius: Tensor) -> Tensor:
-    """Largest slope of tanh on [b - radius, b + radius]."""
-    return 1 - torch.tanh((b.flatten().abs() - radius).clamp(min=0.0)) ** 2
+    """Largest slope of tanh on [b - radius, b + radius]; tanh(a) = 2 sigmoid(2a) - 1."""
+    return 4 * sigmoid_slope(2 * b, 2 * radius)
 
 
 def weighted_bound(system: Comparison, w: Tensor) -> Bound:
@@ -100,21 +102,27 @@ def weighted_bound(system: Comparison, w: Tensor) -> Bound:
 
 
 @torch.no_grad()
-def steady_gain(system: Comparison, tolerance: float = 1e-10, iterations: int = 100_000) -> Tensor:
-    """S (nx, nu) with limsup |dx_i| <= sum_j S_ij max |du_j|: column j is the fixed point s = T(s) + N_j.
+def steady_gain(system: Comparison, iterations: int = 30) -> Tensor:
+    """S (nx, nu) with limsup |dx_i| <= sum_j S_ij max |du_j|; column j satisfies T(s) + N_j <= s (inf if T expands).
 
-    T is a maximum of linear maps, hence subadditive, so differences that start at r stay below s + T^k(r)
-    (docs/theory.md, Theorem 2).
+    T is a maximum of linear maps, so policy iteration finds the fixed point from below; then s + w max_i((T(s) + N_j -
+    s)_i / w_i) / (1 - rate) is above it, whatever s >= 0 the iteration ended with (docs/theory.md, Theorem 2).
     """
-    columns = []
+    w = perron_weights(system)
+    rate = (system.T(w) / w).max()
+    if not rate < 1:
+        return torch.full_like(system.N, torch.inf)
+    eye, columns = torch.eye(len(w), dtype=w.dtype), []
     for d in system.N.T:
         s = torch.zeros_like(d)
         for _ in range(iterations):
-            s_next = system.T(s) + d
-            if float((s_next - s).max()) <= tolerance * float(s_next.max()):
+            with torch.enable_grad():
+                active = torch.autograd.functional.jacobian(system.T, s)
+            s, last = torch.linalg.solve(eye - active, d).clamp(min=0), s
+            if (s - last).abs().max() <= 1e-12 * s.max():
                 break
-            s = s_next
-        columns.append(s_next)
+        excess = system.T(s) + d - s + 1e-13 * s  # and the rounding of the sums
+        columns.append(s + w * (excess / w).max().clamp(min=0) / (1 - rate))
     return torch.stack(columns, 1)
 
 

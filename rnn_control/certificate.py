@@ -62,6 +62,12 @@ class Certificate:
         return cls(**{k: _tuples(v) for k, v in fields.items() if k != "others"}, others=others)
 
     def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(left) for left, _ in rows)
+        return "\n".join([f"Certificate of a {self.kind} model", *(f"  {a:<{width}}  {b}" for a, b in rows)])
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What an engineer wants to know, as (name, value) pairs."""
         name = {"delta_iss": "deltaISS", "iss": "ISS"}[self.property]
         rows = [("property", f"{name}: {'holds' if self.holds else 'NOT certified'}"), ("method", self.method)]
         if self.holds:
@@ -78,9 +84,7 @@ class Certificate:
         rows += [(f"domain, {u}", f"{a:.6g} .. {b:.6g} {unit}") for u, (a, b), unit in self._domain()]
         start = "any" if self.state_box is None else f"|x_i| <= {max(self.state_box):.4g} (normalised)"
         rows += [("domain, initial state", start)]
-        rows += [(f"also tried: {o.method}", f"rate {o.rate:.6f}" if o.holds else "refused") for o in self.others]
-        width = max(len(left) for left, _ in rows)
-        return "\n".join([f"Certificate of a {self.kind} model", *(f"  {a:<{width}}  {b}" for a, b in rows)])
+        return rows + [(f"also tried: {o.method}", f"rate {o.rate:.6f}" if o.holds else "refused") for o in self.others]
 
     def _forgetting(self) -> str:
         seconds = self.seconds_to_forget

@@ -113,7 +113,10 @@ class Printer:
             self.lines.append(f"for (int i = 0; i < {r * c}; i++) {node.name}[{start * columns} + i] = {pointer}[i];")
         elif op in ELEMENTWISE:
             terms = [self.term(a, rows, columns) for a in node.args]
-            self.lines.append(f"for (int i = 0; i < {size}; i++) {node.name}[i] = {ELEMENTWISE[op].format(*terms)};")
+            value = ELEMENTWISE[op].format(*terms)
+            # without the pragma gcc unrolls short loops before it can turn exp into its vector version
+            simd = "\n#pragma omp simd\n" if "exp(" in value else ""
+            self.lines.append(f"{simd}for (int i = 0; i < {size}; i++) {node.name}[i] = {value};")
         else:
             raise Untraceable(op)
 
@@ -154,16 +157,32 @@ class Printer:
     def is_final_outer(self, node) -> bool:
         return node.args[0].meta["val"].shape[1] == 1 and all(user.op == "output" for user in node.users)
 
-    def accumulate(self, node, target: str):
-        """target += value of a result; outer products go straight in, never stored."""
-        pointer, rows, columns, _ = self.values[node]
-        if pointer == "outer":
-            a, b = self.values[node.args[0]][0], self.values[node.args[1]][0]
-            loop = f"for (int i = 0; i < {rows}; i++) for (int j = 0; j < {columns}; j++)"
-            return f"{loop} {target}[i*{columns}+j] += {a}[i] * {b}[j];"
-        self.plain(node)
-        return f"for (int i = 0; i < {rows * columns}; i++) {target}[i] += {pointer}[i];"
+    def accumulate(self, node, target: str) -> tuple[str, str, str]:
+        """target += value of a result, as (buffers, what to do in a step, what to do after a block of steps).
 
+        Outer products a b' are collected over a block and added as one matrix product: target stays in registers.
+        """
+        pointer, rows, columns, _ = self.values[node]
+        if pointer != "outer":
+            self.plain(node)
+            return "", f"for (int i = 0; i < {rows * columns}; i++) {target}[i] += {pointer}[i];", ""
+        a, b = self.values[node.args[0]][0], self.values[node.args[1]][0]
+        left, right = f"l_{node.name}", f"r_{node.name}"
+        buffers = f"double {left}[{BLOCK}][{rows}], {right}[{BLOCK}][{columns}];"
+        step = (
+            f"for (int i = 0; i < {rows}; i++) {left}[s][i] = {a}[i]; "
+            f"for (int j = 0; j < {columns}; j++) {right}[s][j] = {b}[j];"
+        )
+        flush = (
+            f"for (int i = 0; i < {rows}; i++) {{ double acc[{columns}] = {{0.0}}; for (int t = 0; t < s; t++) "
+            f"for (int j = 0; j < {columns}; j++) acc[j] += {left}[t][i] * {right}[t][j]; "
+            f"for (int j = 0; j < {columns}; j++) {target}[i*{columns}+j] += acc[j]; }}"
+        )
+        return buffers, step, flush
+
+
+BLOCK = 32
+"""Steps whose weight gradients are added together."""
 
 FRAME = """#include <math.h>
 #include <string.h>
@@ -184,6 +203,8 @@ double adjoint(const double *restrict p, const double *restrict U, long T, const
                double *restrict G, double *restrict x_bar)
 {{
   double loss = 0.0, y_bar[{ny}];
+  int s = 0;
+  {buffers}
   memset(x_bar, 0, {nx} * sizeof(double));
   for (long k = T - 1; k >= 0; k--) {{
     const double *x = X + k * {nx}, *u = U + k * {nu};
@@ -193,6 +214,10 @@ double adjoint(const double *restrict p, const double *restrict U, long T, const
       y_bar[i] = 2.0 * w * e;
     }}
     {back}
+    if (++s == {block} || k == 0) {{
+      {flush}
+      s = 0;
+    }}
   }}
   return loss;
 }}
@@ -208,15 +233,18 @@ def c_source(model: Model, wrt: tuple[str, ...]) -> str:
         offset += value.numel()
     forward = Printer(step, ["x", "u", "x", "x", *inputs])
     backward = Printer(adjoint, ["x", "u", "x_bar", "y_bar", *inputs])
-    lines, place = [], 0
+    sums, place = [], 0
     for name, result in zip(wrt, backward.results[1:], strict=True):
-        lines.append(backward.accumulate(result, f"(G+{place})"))
+        sums.append(backward.accumulate(result, f"(G+{place})"))
         place += model.theta()[name].numel()
+    buffers, steps, flush = ("\n    ".join(filter(None, part)) for part in zip(*sums, strict=True))
     x_bar = backward.values[backward.results[0]][0]
-    lines.append(f"double x_new[{model.nx}]; for (int i = 0; i < {model.nx}; i++) x_new[i] = {x_bar}[i];")
-    lines.append(f"for (int i = 0; i < {model.nx}; i++) x_bar[i] = x_new[i];")
+    carry = [
+        f"double x_new[{model.nx}]; for (int i = 0; i < {model.nx}; i++) x_new[i] = {x_bar}[i];",
+        f"for (int i = 0; i < {model.nx}; i++) x_bar[i] = x_new[i];",
+    ]
     x_next, y = (forward.values[r][0] for r in forward.results)
     return FRAME.format(
-        nx=model.nx, nu=model.nu, ny=model.ny, step="\n    ".join(forward.lines), x_next=x_next, y=y,
-        back="\n    ".join(backward.lines + lines),
+        nx=model.nx, nu=model.nu, ny=model.ny, step="\n    ".join(forward.lines), x_next=x_next, y=y, block=BLOCK,
+        buffers=buffers, flush=flush, back="\n    ".join([*backward.lines, steps, *carry]),
     )  # fmt: skip

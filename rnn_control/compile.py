@@ -16,7 +16,7 @@ def pointer(a: np.ndarray):
     return a.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
 
 
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c99")
+FLAGS = ("-O3", "-march=native", "-ffast-math", "-fPIC", "-std=c99", "-fopenmp-simd")
 
 
 def cache_folder() -> Path:

@@ -46,12 +46,16 @@ class IdentifiedModel:
 
     def simulate(self, u: np.ndarray, x0: np.ndarray | None = None) -> np.ndarray:
         """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default the origin."""
+        return self.states(u, x0)[1]
+
+    def states(self, u: np.ndarray, x0: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The states x(0) .. x(T), (T+1, nx), normalised, beside the outputs (T, ny) of `simulate`."""
         u = self._channels(u, self.model.nu, "u", self.u_names)
         x0 = np.zeros(self.model.nx) if x0 is None else np.asarray(x0, float)
         if x0.shape != (self.model.nx,):
             raise ValueError(f"x0 has shape {x0.shape}; the model has nx = {self.model.nx} states")
-        [(_, y)] = self._kernel.simulate(self.model.theta(), x0[None], [self.scaler.u_in(u)])
-        return self.scaler.y_out(y)
+        [(x, y)] = self._kernel.simulate(self.model.theta(), x0[None], [self.scaler.u_in(u)])
+        return x, self.scaler.y_out(y)
 
     def initial_state(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The state x(0), (nx,), that best explains a window of inputs u (T, nu) and outputs y (T, ny)."""
@@ -63,10 +67,7 @@ class IdentifiedModel:
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> np.ndarray:
         """The present state after a past window: x at the sample that follows the last of u_past, y_past."""
-        x0 = self.initial_state(u_past, y_past)
-        u = self.scaler.u_in(self._channels(u_past, self.model.nu, "u_past", self.u_names))
-        [(x, _)] = self._kernel.simulate(self.model.theta(), x0[None], [u])
-        return x[-1]
+        return self.states(u_past, self.initial_state(u_past, y_past))[0][-1]
 
     def predict(self, experiment: Experiment, washout: int = 50) -> list[np.ndarray]:
         """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: the origin)."""
@@ -125,10 +126,15 @@ class IdentifiedModel:
         raw = safetensors.torch.save(state, {"rnn_control": text, "sha256": _fingerprint(text, state)})
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
+            partial = Path(file.name)
+        try:
+            with partial.open("wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path
 
     @classmethod

@@ -17,6 +17,8 @@ def initial_state(
     Everything normalised. Derivatives by forward differences, all directions one batch of simulations.
     """
     nx, p = model.nx, model.theta()
+    if not len(u):
+        return np.zeros(nx)
     box = model.state_box(p, model.input_box()).detach().numpy()
     x0, best, best_cost = np.zeros(nx), np.zeros(nx), np.inf
     for _ in range(iterations):

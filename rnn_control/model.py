@@ -41,7 +41,8 @@ class Model(nn.Module, ABC):
 
     def __init__(self, nu: int, ny: int, nx: int, config: dict[str, Any]):
         super().__init__()
-        for name, value in (("nu", nu), ("ny", ny), ("nx", nx)):
+        hidden = {k: config[k] for k in ("size", "lags") if k in config}
+        for name, value in {"nu": nu, "ny": ny, **hidden, "nx": nx}.items():
             if int(value) != value or value < 1:
                 raise ValueError(f"{name} is {value!r}; it must be a positive whole number")
         self.nu, self.ny, self.nx, self.config = int(nu), int(ny), int(nx), config

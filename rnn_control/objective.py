@@ -10,9 +10,10 @@ from .model import Model
 
 
 class Objective:
-    """J(v) = mean w (yhat - y)^2 + penalty |max(0, residual + margin)|^2 + prior |theta|^2.
+    """J(v) = mean w (yhat - y)^2 + penalty |max(0, residual + margin)|^2 + prior noise / N |theta|^2.
 
-    v = (theta, log scale, x0), all in one flat vector.
+    v = (theta, log scale, x0), all in one flat vector. The last term is the maximum a posteriori one: N scored samples
+    with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance 1 / prior.
 
     theta: the free parameters; log scale: logarithms of the weights of a weighted condition, trained with the rest
     (any weights prove, so the best ones need not be found first); x0: the initial states of the records, if estimated.
@@ -20,7 +21,7 @@ class Objective:
 
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
-        estimate_x0: bool, prior: float = 1e-7, prior_x0: float = 1e-4,
+        estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4,
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
         self.property, self.method, self.margin = property, method, margin
@@ -30,6 +31,14 @@ class Objective:
         self.n_theta, self.n_scale = sum(self.sizes), model.nx if method == "weighted" and property else 0
         self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
         self.input_box = model.input_box()
+        self.decay = 0.0
+
+    def settle(self, v: np.ndarray, penalty: float) -> None:
+        """Weights of the next stage: the penalty as given, the prior from the error at v."""
+        self.load(v)
+        loss, _, _ = self.kernel.loss_grad(self.model.theta(), self.initial_states(v), self.data)
+        total = sum(float(w.sum()) for w in self.data.w)
+        self.penalty, self.decay = penalty, self.prior * min(loss / total, 1.0) / total
 
     def start(self) -> np.ndarray:
         """v of the model as it is: weights from the power iteration, records at rest."""
@@ -97,7 +106,7 @@ class Objective:
             outputs, cotangents = [*outputs, penalty], [*cotangents, torch.ones_like(penalty)]
         torch.autograd.backward(outputs, cotangents)
         theta = v[: self.n_theta]
-        value = loss / total + self.prior * float(theta @ theta)
+        value = loss / total + self.decay * float(theta @ theta)
         value += 0.0 if penalty is None else float(penalty.detach())
         g_theta = np.concatenate([np.zeros(f.numel()) if f.grad is None else f.grad.numpy().ravel() for f in self.free])
         g_scale = leaf.grad.numpy() if leaf is not None and leaf.grad is not None else np.zeros(self.n_scale)
@@ -105,7 +114,7 @@ class Objective:
         g_x0[pick] = x_grads / total
         value += self.prior_x0 * float((x0[pick] ** 2).mean()) * bool(self.n_x0)
         g_x0[pick] += 2 * self.prior_x0 * x0[pick] / x0[pick].size
-        return value, np.concatenate([g_theta + 2 * self.prior * theta, g_scale, g_x0.ravel()[: self.n_x0]])
+        return value, np.concatenate([g_theta + 2 * self.decay * theta, g_scale, g_x0.ravel()[: self.n_x0]])
 
     def penalty_term(self, p, v):
         """penalty sum_i max(0, residual_i + margin)^2 as a tensor, and the leaf of the log weights."""

@@ -67,18 +67,22 @@ class Validation:
         return value if np.isfinite(value) else np.inf
 
 
+STAGES = (1.0, 10.0, 100.0)
+"""Weight of the stability penalty in the stages of L-BFGS."""
+
+
 def optimise(
     objective: Objective, tracker: Tracker, epochs: int, polish: int, rate: float, patience: int, seed: int
 ) -> bool:
-    """Adam, then L-BFGS under a growing penalty; True if the user interrupted."""
+    """Adam, then L-BFGS in stages under a growing penalty; True if the user interrupted."""
     v = objective.start()
     try:
+        objective.settle(v, 1.0)
         tracker(v, objective(v)[0])
         v = _adam(objective, tracker, v, epochs, rate, np.random.default_rng(seed))
-        stages = (1.0, 10.0, 100.0) if objective.property else (1.0,)
-        for i, penalty in enumerate(stages):
-            objective.penalty = penalty
-            v = _lbfgs(objective, tracker, v, polish // len(stages), patience)
+        for i, penalty in enumerate(STAGES):
+            objective.settle(v, penalty)
+            v = _lbfgs(objective, tracker, v, polish // len(STAGES), patience)
             v = _repair(objective, tracker, v)
             if i and tracker.stalled(patience):
                 break

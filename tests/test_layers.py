@@ -24,7 +24,7 @@ LEVELS = (
     "kernel",
     "initial",
     "identified",
-    "certify readout",
+    "certify forgetting readout",
     "contract objective",
     "search",
     "fit",

@@ -91,9 +91,7 @@ def test_interrupted_run_keeps_what_it_has():
 
 
 @pytest.mark.parametrize("disturbance", ["d_h1", "d_q2"])
-@pytest.mark.parametrize(
-    "observer", [OffsetFreeObserver, lambda s: EKF(s, 0.01, 0.05, 0.01)], ids=["open loop", "EKF"]
-)
+@pytest.mark.parametrize("observer", [OffsetFreeObserver, lambda s: EKF(s, 0.01, 0.05, 0.01)], ids=["open loop", "EKF"])
 def test_no_offset_despite_mismatch_and_constant_disturbance(disturbance, observer):
     model, plant = two_tanks(), two_tanks(k1=1.15, k2=0.7)
     reference = {"h1": [(0.0, 1.0), (300.0, 1.3)], "h2": 1.2}
@@ -175,9 +173,7 @@ def test_tuned_pi_reaches_the_reference_in_its_closed_loop_time():
 def test_pi_does_not_wind_up():
     s = first_order()
     reference = {"y1": [(0.0, 5.0), (600.0, 1.0)]}
-    record = run(
-        SystemProcess(s), PI(s, [Loop("y1", "u1", 2.0, 50.0)], u0=0.0), None, reference, 900
-    )
+    record = run(SystemProcess(s), PI(s, [Loop("y1", "u1", 2.0, 50.0)], u0=0.0), None, reference, 900)
     assert record.u[599] == pytest.approx(1.0)
     assert record.u[601, 0] < 1.0
 

@@ -40,12 +40,7 @@ def test_cost_to_go_makes_a_short_horizon_act_like_a_very_long_one(wide):
 def dense_solution(N, u_prev, x, limit, move_weight):
     nu = 2
     powers = [np.linalg.matrix_power(A, i) for i in range(N + 1)]
-    G = np.block(
-        [
-            [C @ powers[i - j] @ B if j <= i else np.zeros((2, nu)) for j in range(N)]
-            for i in range(N)
-        ]
-    )
+    G = np.block([[C @ powers[i - j] @ B if j <= i else np.zeros((2, nu)) for j in range(N)] for i in range(N)])
     free = np.concatenate([C @ powers[i + 1] @ x for i in range(N)])
     D = np.eye(N * nu) - np.eye(N * nu, k=-nu)
     first = np.concatenate([u_prev, np.zeros((N - 1) * nu)])
@@ -149,9 +144,7 @@ def test_nan_reference_keeps_the_last_one_and_says_so(system):
     c.step(X, None, [0.2, 0.1], np.zeros(2))
     result = c.step(X, None, [np.nan, 0.1], np.zeros(2))
     assert "NaN reference of y1" in result.status
-    assert result.u == pytest.approx(
-        NMPC(system, 10).step(X, None, [0.2, 0.1], np.zeros(2)).u, abs=1e-6
-    )
+    assert result.u == pytest.approx(NMPC(system, 10).step(X, None, [0.2, 0.1], np.zeros(2)).u, abs=1e-6)
 
 
 def test_unreachable_reference_is_reported(system):
@@ -185,3 +178,10 @@ def test_wrong_settings_are_refused_with_the_reason(system, arguments, message):
 def test_wrong_reference_is_refused(system, reference):
     with pytest.raises(ValueError, match="reference"):
         NMPC(system, 5).step(X, None, reference)
+
+
+def test_one_input_one_output_works_with_and_without_bounds():
+    s = linear_system([[0.9]], [[0.1]], [[1.0]], dt=1.0)
+    free, bounded = NMPC(s, 5), NMPC(s, 5, bounds={"du": 1.0, "y": {"y1": (-1.0, 1.0)}})
+    u = [c.step(np.zeros(1), None, 0.1, np.zeros(1)).u for c in (free, bounded)]
+    assert u[0] == pytest.approx(u[1], abs=1e-4)

@@ -57,7 +57,7 @@ class LipschitzRNN(Model):
         return torch.eye(self.nx, dtype=p.A.dtype) + self.step * p.A
 
     def state_box(self, p, u_max):
-        """|tanh| < 1 drives the linear part: step (I - |I + step A|)^(-1) 1 where that converges, else none."""
+        """|tanh| < 1 drives the linear part: radius step / (1 - ||I + step A||_inf) if that is positive, else inf."""
         row_sum = self.euler(p).abs().sum(1).max()
         radius = self.step / (1 - row_sum) if row_sum < 1 else torch.as_tensor(torch.inf, dtype=p.A.dtype)
         return radius * torch.ones(self.nx, dtype=u_max.dtype)

@@ -85,14 +85,15 @@ class LSTM(Model):
         n = self.nx // 2
         (a, b), (c, d) = A
         trace, det = a + d, a * d - b * c
-        rate = (trace + torch.sqrt((trace**2 - 4 * det).clamp(min=0))) / 2
-        # right Perron vector (b, rate - a), kept away from zero where the blocks decouple
-        w = torch.stack([b, rate - a]).clamp(min=1e-9)
-        w = w / w.max()
+        # right Perron vector (b, root - a), b and the vector kept away from zero where the blocks decouple; c >= 1 / 4
+        weak, half = b.clamp(min=1e-12), (d - a) / 2
+        root = torch.sqrt(half**2 + weak * c)
+        w = torch.stack([weak, torch.where(half > 0, half + root, weak * c / (root - half))])
+        w = (w / w.max()).clamp(min=1e-9)
         decay = torch.stack([(a * w[0] + b * w[1]) / w[0], (c * w[0] + d * w[1]) / w[1]]).max()
-        gains = torch.linalg.solve(
-            torch.eye(2, dtype=w.dtype) - torch.stack([torch.stack([a, b]), torch.stack([c, d])]), torch.stack(B)
-        )
+        gains = torch.stack([(1 - d) * B[0] + b * B[1], c * B[0] + (1 - a) * B[1]]) / (
+            1 - trace + det
+        )  # (I - A)^(-1) B
         off = 0.0 if offset is None else (torch.stack(offset) / w).max() / (1 - decay)
         blocks = ((n, 2.0), (n, 2.0))
         drive = (torch.stack(B) / w).max()

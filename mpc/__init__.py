@@ -1,0 +1,43 @@
+"""Model predictive control of any System: estimation, targets, NMPC, closed-loop runs."""
+
+from .closed_loop import Controller, Process, run
+from .ekf import EKF, is_disturbance_detectable
+from .nmpc import NMPC
+from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
+from .pi import PI, Loop
+from .plotting import compare
+from .record import Record
+from .step_result import Prediction, StepResult
+from .system import DiscreteSystem, System, linear_system, with_output_disturbance
+from .system_process import SystemProcess
+from .target import SteadyTarget, Target
+from .tuning import StepFit, fit_step, tune_pi
+
+__all__ = [
+    "EKF",
+    "NMPC",
+    "PI",
+    "Controller",
+    "DiscreteSystem",
+    "Estimate",
+    "Loop",
+    "Observer",
+    "OffsetFreeObserver",
+    "Prediction",
+    "Process",
+    "Record",
+    "SteadyTarget",
+    "StepFit",
+    "StepResult",
+    "System",
+    "SystemProcess",
+    "Target",
+    "compare",
+    "fit_step",
+    "is_disturbance_detectable",
+    "linear_system",
+    "run",
+    "tune_pi",
+    "warm_up",
+    "with_output_disturbance",
+]

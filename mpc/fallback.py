@@ -1,0 +1,49 @@
+"""Previous plan of a controller: warm start of the next solve, and stand-in when it fails."""
+
+import numpy as np
+
+from .ocp import HorizonProblem
+from .plan import Plan
+from .settings import limit_input
+from .system import evaluate
+from .target import Target
+
+
+class PlanMemory:
+    """Keeps the last plan, shifted by one step for every step that passes."""
+
+    def __init__(self, problem: HorizonProblem):
+        self._problem = problem
+        self.reset()
+
+    def reset(self) -> None:
+        self.guess: Plan | None = None
+        self._left = 0
+
+    def choose(self, plan: Plan | None, target: Target, u_prev: np.ndarray) -> tuple[np.ndarray, str]:
+        """Input to apply and the rung of the ladder it stands on.
+
+        solved, else the previous plan as long as it lasts, else the input of the steady-state
+        target, else the last input; each within rates and box.
+        """
+        if plan is not None:
+            u, rung = plan.u[0], "solved"
+        elif self.guess is not None and self._left > 0:
+            u, rung = self.guess.u[0], "shifted plan"
+        elif target.ok:
+            u, rung = target.u, "steady-state target"
+        else:
+            u, rung = u_prev, "last input"
+        return limit_input(self._problem.bounds, u, u_prev), rung
+
+    def advance(self, plan: Plan | None, target: Target) -> None:
+        """One step passes, with a new plan or with the one at hand."""
+        if plan is not None:
+            self._left = self._problem.N
+        plan = self.guess if plan is None else plan
+        if plan is None:
+            return
+        u_last = target.u if target.ok else plan.u[-1]
+        x_last = evaluate(self._problem.system.f, plan.x[-1], plan.u[-1])
+        self._left -= 1
+        self.guess = self._problem.shift(plan, u_last, x_last)

@@ -1,0 +1,35 @@
+"""Unknowns and parameters of the horizon problem, in physical units."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Plan(NamedTuple):
+    """Point of the horizon problem, in physical units, and its multipliers.
+
+    u: (N, nu); x: (N, nx) for k+1..k+N; slack: (N, ny) in units of y; lam_x, lam_g as CasADi's.
+    """
+
+    u: np.ndarray
+    x: np.ndarray
+    slack: np.ndarray
+    lam_x: np.ndarray
+    lam_g: np.ndarray
+
+
+class Situation(NamedTuple):
+    """What changes from step to step: the parameters of the horizon problem, in physical units.
+
+    x (nx,), u_prev (nu,), d (ny,), reference (N, ny) for k+1..k+N, target x_s (nx,), u_s (nu,),
+    P (nx, nx) terminal weight, hold 1.0 if the last move back to u_s is paid for, else 0.0.
+    """
+
+    x: np.ndarray
+    u_prev: np.ndarray
+    d: np.ndarray
+    reference: np.ndarray
+    x_s: np.ndarray
+    u_s: np.ndarray
+    P: np.ndarray
+    hold: float

@@ -1,0 +1,85 @@
+"""Weights and bounds of a controller, parsed from dicts by channel name."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .names import channel_intervals, channel_vector, check_names
+from .scales import Scales
+from .system import System
+
+# Moving an input by half its box costs this share of an output error of one full range.
+DEFAULT_MOVE_WEIGHT = 0.1
+
+
+class Weights(NamedTuple):
+    """Diagonal weights on y - r, u - u_target and du, per unit squared."""
+
+    y: np.ndarray
+    u: np.ndarray
+    du: np.ndarray
+
+
+class Bounds(NamedTuple):
+    """Input box, largest input change per step, and soft output bounds, in physical units."""
+
+    u_min: np.ndarray
+    u_max: np.ndarray
+    du_max: np.ndarray
+    y_min: np.ndarray
+    y_max: np.ndarray
+
+
+def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scales) -> Weights:
+    """{"y": , "u": , "du": }, each a scalar, an array or a dict by channel name.
+
+    Defaults: y: 1 / range^2; u: 0; du: DEFAULT_MOVE_WEIGHT relative to the largest output term.
+    A dict for "y" gives weight 0 to the outputs that it leaves out.
+    """
+    given = {} if given is None else given
+    check_names("weights", given, ("y", "u", "du"))
+    y_default = 0.0 if "y" in given else 1 / scales.y_range**2
+    y = channel_vector("weights['y']", given.get("y"), system.y_names, y_default)
+    du_default = DEFAULT_MOVE_WEIGHT * np.max(y * scales.y_range**2) / scales.u_half**2
+    u = channel_vector("weights['u']", given.get("u"), system.u_names, 0.0)
+    du = channel_vector("weights['du']", given.get("du"), system.u_names, du_default)
+    for name, w in (("y", y), ("u", u), ("du", du)):
+        if (w < 0).any() or not np.isfinite(w).all():
+            raise ValueError(f"weights[{name!r}] are {w}; weights must be finite and >= 0")
+    if not y.any():
+        raise ValueError("weights['y'] are all zero: nothing to track")
+    return Weights(y, u, du)
+
+
+def parse_bounds(system: System, given: Mapping[str, Any] | None) -> Bounds:
+    """{"u": {name: (low, high)}, "du": {name: per step}, "y": {name: (low, high)}}.
+
+    The input bounds default to the system's box and may not leave it: outside, neither the model
+    nor its certificates hold. Output bounds are soft; None leaves a side free.
+
+    Raises: ValueError naming the channel.
+    """
+    given = {} if given is None else given
+    check_names("bounds", given, ("u", "du", "y"))
+    u_min, u_max = channel_intervals("bounds['u']", given.get("u"), system.u_names, system.u_min, system.u_max)
+    slack = 1e-9 * (system.u_max - system.u_min)
+    for i, name in enumerate(system.u_names):
+        if u_min[i] < system.u_min[i] - slack[i] or u_max[i] > system.u_max[i] + slack[i]:
+            raise ValueError(
+                f"bounds['u'] of {name!r} [{u_min[i]:g}, {u_max[i]:g}] leave the box "
+                f"[{system.u_min[i]:g}, {system.u_max[i]:g}] {system.u_units[i]} on which the "
+                "model is valid; tighten them, or identify the model on a wider box"
+            )
+    du_max = channel_vector("bounds['du']", given.get("du"), system.u_names, np.inf)
+    for name, rate in zip(system.u_names, du_max, strict=True):
+        if not rate > 0:
+            raise ValueError(f"bounds['du'] of {name!r} is {rate:g}; must be > 0 per step")
+    y_min, y_max = channel_intervals("bounds['y']", given.get("y"), system.y_names, -np.inf, np.inf)
+    return Bounds(u_min, u_max, du_max, y_min, y_max)
+
+
+def limit_input(bounds: Bounds, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray:
+    """The input nearest to u that respects the rate from u_prev and, above all, the box."""
+    u = np.clip(u, u_prev - bounds.du_max, u_prev + bounds.du_max)
+    return np.clip(u, bounds.u_min, bounds.u_max)

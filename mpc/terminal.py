@@ -1,0 +1,66 @@
+"""Terminal weight of the horizon problem: the cost that is still to come after the horizon."""
+
+from typing import Any
+
+import casadi as ca
+import numpy as np
+from scipy.linalg import solve_discrete_are
+
+from .settings import Weights
+from .system import System
+
+# 2^DOUBLINGS steps: slower modes than that are treated as not stable.
+DOUBLINGS = 20
+
+
+class CostToGo:
+    """P with |x - x_s|_P^2 = sum of the outputs' cost on the way to the target, to first order.
+
+    A, B, C are linearised at the target. If A is stable the input is held at u_s, the auxiliary law
+    that needs no terminal set:  P = A' P A + C' Q C.  Otherwise P is the LQR's (Riccati equation).
+
+    Reference: Bonassi et al., terminal cost for incrementally stable networks (deltaISS: u = u_s is
+    an admissible terminal law); Rawlings, Mayne, Diehl (2017), section 2.5.
+    """
+
+    def __init__(self, system: System, weights: Weights):
+        x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
+        f: Any = system.f(x, u)
+        g: Any = system.g(x)
+        jacobians = [ca.jacobian(f, x), ca.jacobian(f, u), ca.jacobian(g, x)]
+        self._linearise = ca.Function("linearise", [x, u], jacobians)
+        self._weights = weights
+
+    def __call__(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
+        """P (nx, nx) at the target and whether it belongs to holding u; None if there is none."""
+        jacobians: Any = self._linearise(x, u)
+        A, B, C = (J.full() for J in jacobians)
+        if not all(np.isfinite(M).all() for M in (A, B, C)):
+            return None
+        Q = C.T @ (self._weights.y[:, None] * C)
+        P = _sum_of_powers(A, Q)
+        if P is not None:
+            return P, True
+        return _riccati(A, B, Q, np.diag(self._weights.u + self._weights.du))
+
+
+def _sum_of_powers(A: np.ndarray, Q: np.ndarray) -> np.ndarray | None:
+    """sum_k A'^k Q A^k by doubling, or None if A is not stable."""
+    P = Q
+    for _ in range(DOUBLINGS):
+        size = np.abs(A).max()
+        if size < 1e-9:
+            return (P + P.T) / 2
+        if size > 1e9:
+            return None
+        P = P + A.T @ P @ A
+        A = A @ A
+    return None
+
+
+def _riccati(A: np.ndarray, B: np.ndarray, Q: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, bool] | None:
+    try:
+        P = solve_discrete_are(A, B, Q, R)
+    except (np.linalg.LinAlgError, ValueError):
+        return None
+    return ((P + P.T) / 2, False) if np.isfinite(P).all() else None

@@ -1,0 +1,47 @@
+"""The picture of a certificate: two trajectories from opposite corners, below the envelope that was proved."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from .certificate import Certificate
+from .identified import IdentifiedModel
+
+
+def distance(certificate: Certificate, e: np.ndarray) -> np.ndarray:
+    """V(e) = max over blocks of || e_b / scale_b || for states e (T, nx), normalised."""
+    scaled, values, start = e / np.asarray(certificate.scale), [], 0
+    for size, order in certificate.blocks:
+        values.append(np.linalg.norm(scaled[:, start : start + size], float(order), axis=1))
+        start += size
+    return np.max(values, 0)
+
+
+def plot_forgetting(model: IdentifiedModel, certificate: Certificate, u: np.ndarray) -> Figure:
+    """Two runs under the same inputs u (T, nu) from opposite corners of the state box: outputs and their distance V.
+
+    The dashed line is the certified rate^k V(0). Raises ValueError for a deltaISS certificate that does not hold.
+    """
+    if not (certificate.holds and certificate.property == "delta_iss"):
+        raise ValueError(
+            "only a deltaISS certificate that holds has an envelope; certify(model).holds is what to look at"
+        )
+    box = np.ones(model.model.nx) if certificate.state_box is None else np.asarray(certificate.state_box)
+    runs = [model.states(u, sign * box) for sign in (1.0, -1.0)]
+    time = model.dt * np.arange(len(u))
+    figure, axes = plt.subplots(model.model.ny + 1, 1, sharex=True, figsize=(8, 1 + 1.8 * (model.model.ny + 1)))
+    for j, ax in enumerate(axes[:-1]):
+        for (_, y), corner in zip(runs, ("upper corner", "lower corner"), strict=True):
+            ax.plot(time, y[:, j], lw=1, label=corner)
+        ax.set_ylabel(f"{model.y_names[j]} [{model.y_units[j] or '-'}]")
+    V = distance(certificate, runs[0][0][:-1] - runs[1][0][:-1])
+    axes[-1].semilogy(time, np.maximum(V, 1e-16), color="C2", lw=1, label="distance of the states")
+    axes[-1].semilogy(time, V[0] * certificate.rate ** np.arange(len(u)), "k--", lw=1, label="certified envelope")
+    axes[-1].set_ylabel("V [-]")
+    axes[-1].set_ylim(bottom=1e-12)
+    for ax in (axes[0], axes[-1]):
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.1)
+    axes[-1].set_xlabel("time [s]")
+    figure.align_ylabels()
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,38 @@
+"""The zoos as fixtures. A new architecture overrides `factory` in its own module and inherits every test."""
+
+import domain
+import matplotlib
+import pytest
+import torch
+from zoo import ZOO, randomised
+
+matplotlib.use("Agg")
+torch.set_num_threads(1)
+
+CONDITIONS = (("delta_iss", "published"), ("delta_iss", "weighted"), ("iss", "published"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory):
+    """Compiled kernels of the tests do not fill the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNN_CONTROL_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+@pytest.fixture(params=ZOO, scope="module")
+def factory(request):
+    """(nu, ny, size, seed=0) -> Model."""
+    return ZOO[request.param]
+
+
+@pytest.fixture
+def model(factory):
+    """A model of odd sizes with dense parameters."""
+    return randomised(factory(2, 3, 5, seed=1), seed=1)
+
+
+@pytest.fixture(params=CONDITIONS, ids="-".join, scope="module")
+def certified(factory, request):
+    """Random parameter sets that satisfy a condition: a `domain.Sets` per shape."""
+    return [domain.sample(factory, *request.param, shape, seed) for seed, shape in enumerate(domain.SHAPES)]

@@ -1,0 +1,261 @@
+"""The theorems: what a certificate promises is true of every trajectory tried, and what is not true is refused."""
+
+import dataclasses
+
+import domain
+import numpy as np
+import pytest
+import torch
+from zoo import cascade_of_three, identified, randomised
+
+from rnn_control import ESN, GRU, LSTM, Cascade, Certificate, LipschitzRNN, certify
+from rnn_control.bounds import Comparison, inf_norm, steady_gain, two_norm
+from rnn_control.certify import weights_hash
+from rnn_control.contract import contract
+from rnn_control.model import Params
+
+ROUNDING = 1e-9
+METHODS = ("published", "weighted")
+
+
+def random_sets(factory, shape=(2, 2, 4), sets=40, seed=0):
+    """(model, explicit parameters, u_max) of dense random draws, certified or not."""
+    rng, model = np.random.default_rng(seed), factory(*shape)
+    free = [domain.draw(model, rng) for _ in range(sets)]
+    p = domain.thetas(model, free, torch.ones(sets))
+    for s in range(sets):
+        yield model, Params({k: v[s] for k, v in p.items()}), torch.from_numpy(rng.uniform(0.3, 2, model.nu))
+
+
+def box_of(model, p, u_max):
+    """The invariant box, or a wide one where there is none."""
+    return torch.nan_to_num(model.state_box(p, u_max), posinf=5.0)
+
+
+def columns(rng, limit, count=128):
+    """Random columns within |.| <= limit, a quarter of them corners."""
+    values = rng.uniform(-1, 1, (len(limit), count))
+    values[:, : count // 4] = np.sign(values[:, : count // 4])
+    return limit[:, None] * torch.from_numpy(values)
+
+
+def pairs(rng, limit, count=128):
+    """Two sets of columns, half of them close together."""
+    a, b = columns(rng, limit, count), columns(rng, limit, count)
+    close = torch.arange(count) % 2 == 0
+    return a, torch.where(close, (a + 1e-3 * b).clamp(-limit[:, None], limit[:, None]), b)
+
+
+class Theorems:
+    """Inherit it, and override the fixture `factory`: tests/test_new_cell.py is an example."""
+
+    def test_enough_parameter_sets_are_certified(self, certified):
+        assert sum(len(sets.rate) for sets in certified) >= domain.ENOUGH
+
+    @pytest.mark.parametrize("bang_bang", [False, True], ids=["random", "bang_bang"])
+    def test_trajectories_obey_the_certified_rate_and_gain(self, certified, bang_bang):
+        rng = np.random.default_rng(0)
+        for sets in certified:
+            with torch.no_grad():
+                ratios = domain.ratios(sets, domain.random_start(sets, 25, 8, rng, bang_bang=bang_bang))
+            assert bool((ratios <= 1 + ROUNDING).all())
+
+    def test_searched_trajectories_obey_the_certified_rate_and_gain(self, certified):
+        rng = np.random.default_rng(0)
+        for sets in certified:
+            start = domain.searched_start(sets, 4, 4, rng)
+            with torch.no_grad():
+                ratios = domain.ratios(sets, start)
+            assert bool((ratios <= 1 + ROUNDING).all())
+
+    def test_comparison_system_dominates_one_step(self, factory):
+        rng = np.random.default_rng(0)
+        for model, p, u_max in random_sets(factory):
+            system = model.comparison(p, u_max)
+            xa, xb = pairs(rng, box_of(model, p, u_max))
+            ua, ub = pairs(rng, u_max)
+            ub[:, ::3] = ua[:, ::3]
+            step = (model.f(p, xa, ua) - model.f(p, xb, ub)).abs()
+            bound = torch.vmap(system.T, 1, 1)((xa - xb).abs()) + system.N @ (ua - ub).abs()
+            assert bool((step <= bound * (1 + 1e-12) + 1e-13).all())
+
+    def test_comparison_system_is_monotone_and_homogeneous(self, factory):
+        rng = np.random.default_rng(0)
+        for model, p, u_max in random_sets(factory):
+            T = model.comparison(p, u_max).T
+            v, d = (torch.from_numpy(rng.uniform(0, 1, model.nx)) for _ in range(2))
+            assert bool((T(v + d) >= T(v)).all()) and bool((T(v + d) <= (T(v) + T(d)) * (1 + 1e-12)).all())
+            torch.testing.assert_close(T(7 * v), 7 * T(v), rtol=1e-12, atol=0)
+
+    def test_state_box_is_invariant(self, factory):
+        rng = np.random.default_rng(0)
+        for model, p, u_max in random_sets(factory):
+            box = model.state_box(p, u_max)
+            x_next = model.f(p, columns(rng, box_of(model, p, u_max)), columns(rng, u_max))
+            assert bool((x_next.abs() <= box[:, None] * (1 + 1e-12)).all())
+
+    def test_output_box_and_output_map_bound_the_output(self, factory):
+        rng = np.random.default_rng(0)
+        for model, p, u_max in random_sets(factory):
+            xa, xb = pairs(rng, box_of(model, p, u_max))
+            ya, yb = model.g(p, xa), model.g(p, xb)
+            limit = model.output_map(p) @ (xa - xb).abs()
+            assert bool(((ya - yb).abs() <= limit * (1 + 1e-12) + 1e-13).all())
+            assert bool((ya.abs() <= model.output_box(p, u_max)[:, None] * (1 + 1e-12)).all())
+
+    @pytest.mark.parametrize(
+        "property, method", [("delta_iss", "published"), ("delta_iss", "weighted"), ("iss", "published")]
+    )
+    def test_slightly_violated_condition_is_refused(self, factory, property, method):
+        model = randomised(factory(2, 2, 3), 1, 0.1)
+        domain.violate(model, property, method)
+        certificate = certify(model, property, method)
+        assert 0 < certificate.residual < 0.02
+        assert not certificate.holds
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_certified_gain_bounds_outputs_in_physical_units(self, factory, method):
+        rng = np.random.default_rng(0)
+        for seed in range(2):
+            model = randomised(factory(2, 3, 5, seed=seed), seed, 0.08)
+            contract(model, "delta_iss", method, 0.02)
+            physical = identified(model, seed)
+            certificate = certify(physical, method=method)
+            low, high = np.array(certificate.input_box).T
+            ua, ub = (rng.choice([-1, 1], (150, 2)) * (high - low) / 2 + (high + low) / 2 for _ in range(2))
+            ub[:, seed % 2] = ua[:, seed % 2]
+            spread = abs(physical.simulate(ua) - physical.simulate(ub)).max(0)
+            assert certificate.holds
+            assert (spread <= np.array(certificate.gain) @ abs(ua - ub).max(0) + 1e-9).all()
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_larger_input_box_proves_no_more(self, factory, method):
+        model = randomised(factory(2, 2, 4), 1, 0.08)
+        contract(model, "delta_iss", method, 0.05)
+        rates = [certify(model, method=method, input_box=np.array([[-r, r]] * 2)).rate for r in (0.2, 1, 3)]
+        assert np.all(np.diff(rates) >= -1e-3 * (1 - rates[0]))
+
+    def test_certificate_survives_json(self, factory):
+        certificate = certify(identified(randomised(factory(2, 2, 4), 1)))
+        assert Certificate.from_json(certificate.to_json()) == certificate
+        assert certificate.others
+
+    def test_hash_changes_with_one_bit_of_one_weight(self, factory):
+        p = {k: v.detach().clone() for k, v in randomised(factory(2, 2, 4), 1).theta().items()}
+        hashes = {weights_hash(Params(p))}
+        for value in p.values():
+            value[-1, 0] = torch.nextafter(value[-1, 0], torch.tensor(9.0, dtype=torch.float64))
+            hashes.add(weights_hash(Params(p)))
+        assert len(hashes) == 1 + len(p)
+
+
+class TestTheoremsOfTheZoo(Theorems):
+    pass
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_mixed_norms_in_a_deep_cascade_obey_the_bound(method):
+    sets = domain.sample(cascade_of_three, "delta_iss", method, (2, 1, 2), 0)
+    start = domain.searched_start(sets, 5, 4, np.random.default_rng(0))
+    with torch.no_grad():
+        assert bool((domain.ratios(sets, start) <= 1 + ROUNDING).all())
+    assert len(sets.rate) >= 50
+
+
+def wrong_two_norm(model, p):
+    """The GRU condition with 2-norms in place of infinity norms: false (docs/theory.md)."""
+    one_z, _, fbar, phi = model.published_gates(p, model.input_box())
+    return two_norm(p.Ur) * (fbar + two_norm(p.Uf) / 4) - 1 + (1 + phi) / 4 * two_norm(p.Uz) / one_z
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gru_that_only_two_norms_would_accept_is_refused(seed):
+    model = randomised(GRU(1, 1, 6), seed, 0.0)
+    rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))
+    with torch.no_grad():
+        model.Ur.copy_(torch.from_numpy(1.6 * rotation))
+        model.Uz.copy_(torch.from_numpy(0.05 * rotation))
+    assert wrong_two_norm(model, model.theta()) < 0 < inf_norm(model.Ur) - 2
+    assert not certify(model, method="published").holds
+
+
+def test_lstm_that_only_the_largest_entry_would_accept_is_refused():
+    model = randomised(LSTM(1, 1, 10), 0, 0.0)
+    with torch.no_grad():
+        model.Uc.fill_(0.9)
+    x = torch.full((20, 2), 0.5, dtype=torch.float64) * torch.tensor([1.0, -1.0])
+    for _ in range(300):
+        x = model.f(model.theta(), x, torch.zeros(1, 2, dtype=torch.float64))
+    assert 0.5 + 0.5 * float(model.Uc.abs().max().detach()) < 1  # what a careless norm would say
+    assert float((x[:, 0] - x[:, 1]).abs().max().detach()) > 1  # what is true: two equilibria
+    assert not any(certify(model, property).holds for property in ("iss", "delta_iss"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_esn_of_small_spectral_radius_and_large_norm_is_refused(seed):
+    model = randomised(ESN(1, 1, 6), seed)
+    with torch.no_grad():
+        model.Wx.mul_(0.95 / torch.linalg.eigvals(model.Wx).abs().max())
+        model.Wy.zero_()
+    assert two_norm(model.Wx) > 1
+    assert not certify(model).holds
+
+
+def test_steady_gain_is_no_underestimate_when_memory_is_very_long():
+    one = torch.ones(1, 1, dtype=torch.float64)
+    for rate in (0.9, 1 - 1e-5, 1 - 1e-8):
+        gain = steady_gain(Comparison(lambda v, rate=rate: rate * v, one))
+        assert float(gain) >= 1 / (1 - rate) * (1 - 1e-7)
+
+
+def test_physical_input_box_is_reported_as_it_was_used():
+    physical = identified(randomised(GRU(2, 1, 4), 0, 0.05))
+    low, high = (
+        physical.scaler.u_mid - 0.5 * physical.scaler.u_half,
+        physical.scaler.u_mid + 0.2 * physical.scaler.u_half,
+    )
+    certificate = certify(physical, input_box=np.stack([low, high], 1))
+    wide = np.array(certificate.input_box)
+    assert (wide[:, 0] <= low + 1e-9).all() and (wide[:, 1] >= high - 1e-9).all()
+    assert certificate.rate <= certify(physical).rate
+
+
+@pytest.mark.parametrize(
+    "box", [[[-1, 1]], [-1, 1], [[1, -1], [-1, 1]], [[-1, float("nan")], [-1, 1]], [[0, 1, 2], [0, 1, 2]]], ids=str
+)
+def test_impossible_input_box_is_refused(box):
+    with pytest.raises(ValueError, match="lower, upper per input"):
+        certify(GRU(2, 1, 4), input_box=np.array(box))
+
+
+@pytest.mark.parametrize(
+    "options", [dict(property="ISS"), dict(method="lmi"), dict(property="iss", method="weighted")], ids=str
+)
+def test_unknown_option_of_certify_is_refused(options):
+    with pytest.raises(ValueError, match="choose"):
+        certify(GRU(2, 1, 4), **options)
+
+
+def test_best_method_is_the_one_with_the_smallest_rate():
+    certificate = certify(GRU(2, 1, 4))
+    assert all(certificate.holds >= other.holds and certificate.rate <= other.rate for other in certificate.others)
+
+
+def test_json_that_is_no_certificate_is_refused():
+    fields = dataclasses.asdict(certify(GRU(1, 1, 2)))
+    fields.pop("rate")
+    with pytest.raises(ValueError, match="not a certificate"):
+        Certificate._from_dict(fields)
+
+
+def test_forgetting_time_is_enough():
+    model = GRU(1, 1, 4)
+    certificate = certify(identified(model, dt=3.0))
+    k = certificate.steps_to_forget
+    assert certificate.overshoot * certificate.rate**k <= 0.01 < certificate.overshoot * certificate.rate ** (k - 1)
+    assert certificate.seconds_to_forget == 3.0 * k
+
+
+def test_certificate_reads_like_a_report():
+    text = str(certify(identified(Cascade(GRU(2, 2, 3), LipschitzRNN(2, 1, 3)))))
+    assert all(word in text for word in ("deltaISS", "decay rate per step", "gain valve 0 -> T0", "K per L/min"))

@@ -1,0 +1,216 @@
+"""Training: it finds what is there, keeps only what is proved, and stops when told to."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from numpy.testing import assert_allclose, assert_array_equal
+from zoo import identified, inputs
+
+from rnn_control import ESN, GRU, CertificateError, Experiment, certify, fit
+from rnn_control.certify import condition
+from rnn_control.contract import contract
+from rnn_control.kernel import CompiledKernel
+
+QUICK = dict(epochs=3, polish=12, washout=10, progress=False)
+
+
+def record(samples, seed, noise=0.0):
+    """A small certified GRU, one input and one output, in physical units."""
+    truth = identified(GRU(1, 1, 2, seed=5))
+    rng = np.random.default_rng(seed)
+    u = truth.scaler.u_out(inputs(rng, samples, 1))
+    y = truth.simulate(u)
+    return Experiment(u, y + noise * y.std() * rng.normal(size=y.shape), 2.0)
+
+
+@pytest.fixture(scope="module")
+def train():
+    return record(200, 0)
+
+
+@pytest.fixture(scope="module")
+def valid():
+    return record(120, 1)
+
+
+def start(seed=0):
+    return GRU(1, 1, 3, seed=seed)
+
+
+def parameters(result):
+    return torch.cat([v.detach().flatten() for v in result.model.model.parameters()]).numpy()
+
+
+def test_fit_recovers_a_known_system(train, valid):
+    result = fit(start(), train, valid, epochs=30, polish=150, washout=20, progress=False)
+    assert min(result.model.score(record(200, 2)).fit) > 98
+    assert result.certificate.holds
+
+
+@pytest.mark.parametrize("property", ["delta_iss", "iss", None])
+def test_model_that_is_kept_satisfies_its_certificate(train, valid, property):
+    result = fit(start(), train, valid, certificate=property, **QUICK)
+    assert (result.certificate is None) == (property is None)
+    assert property is None or certify(result.model, property).holds
+
+
+@pytest.mark.parametrize("method", ["published", "weighted"])
+def test_method_asked_for_is_the_one_that_holds(train, valid, method):
+    result = fit(start(), train, valid, method=method, **QUICK)
+    assert certify(result.model, method=method).holds
+
+
+def test_unstable_start_is_led_back(train, valid):
+    model = start()
+    with torch.no_grad():
+        model.Ur.mul_(20)
+    assert not certify(model).holds
+    assert fit(model, train, valid, **QUICK).certificate.holds
+
+
+def test_best_iterate_by_validation_is_the_one_returned(train, valid):
+    result = fit(start(), train, valid, **QUICK)
+    certified = np.where(result.history["residual"] < 0, result.history["valid"], np.inf)
+    assert result.best_iteration == np.argmin(certified)
+    score = result.model.score(valid, washout=10)
+    assert_allclose(1 - score.fit[0] / 100, certified.min(), rtol=1e-9)
+
+
+def test_history_has_one_row_an_iteration(train, valid):
+    result = fit(start(), train, valid, **QUICK)
+    assert set(result.history) == {"loss", "valid", "residual"}
+    assert len({len(column) for column in result.history.values()}) == 1
+    assert 4 <= len(result.history["loss"]) <= 1 + 3 + 12 + 3
+
+
+def test_same_seed_gives_the_same_model(train, valid):
+    a, b, c = (
+        fit(start(), train, valid, window=20, epochs=4, polish=4, washout=4, seed=s, progress=False) for s in (1, 1, 2)
+    )
+    assert_array_equal(parameters(a), parameters(b))
+    # 200 samples make fewer windows than a batch: the seed has nothing to choose then
+    assert a.model.info["seed"] == 1 and c.model.info["seed"] == 2
+
+
+@pytest.mark.parametrize("calls", [3, 8])
+def test_interrupt_returns_the_best_model_so_far(train, valid, monkeypatch, calls):
+    counted, original = [], CompiledKernel.loss_grad
+
+    def press_ctrl_c(self, *args):
+        counted.append(1)
+        if len(counted) > calls:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(CompiledKernel, "loss_grad", press_ctrl_c)
+    result = fit(start(), train, valid, **QUICK)
+    assert result.interrupted and result.certificate.holds
+    assert np.isfinite(result.model.score(valid).fit).all()
+
+
+def test_interrupt_before_the_first_model_says_so(train, valid, monkeypatch):
+    def press_ctrl_c(self, *args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CompiledKernel, "loss_grad", press_ctrl_c)
+    with pytest.raises(CertificateError, match="train longer"):
+        fit(start(), train, valid, **QUICK)
+
+
+def test_literal_loop_gives_the_same_fit(train, valid, monkeypatch, tmp_path):
+    compiled = fit(start(), train, valid, epochs=3, polish=0, washout=10, progress=False)
+    monkeypatch.setenv("RNN_CONTROL_CACHE", str(tmp_path))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    literal = fit(start(), train, valid, epochs=3, polish=0, washout=10, progress=False)
+    assert_allclose(parameters(compiled), parameters(literal), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "options", [dict(initial="washout"), dict(window=50), dict(washout=0), dict(washout=1000)], ids=str
+)
+def test_every_way_of_starting_and_cutting_records_trains(train, valid, options):
+    result = fit(start(), train, valid, **(QUICK | options))
+    assert result.history["loss"].min() < result.history["loss"][0]
+
+
+def test_records_of_unequal_length_train_together():
+    joined = Experiment.join(record(150, 3), record(40, 4), record(11, 5))
+    assert fit(start(), joined, joined, **QUICK).certificate.holds
+
+
+def test_fit_without_validation_judges_by_training(train):
+    assert fit(start(), train, **QUICK).certificate.holds
+
+
+def test_certificate_holds_on_the_input_box_asked_for(train, valid):
+    low, high = train.u.min() - 30, train.u.max() + 30
+    result = fit(start(), train, valid, u_min=np.array([low]), u_max=np.array([high]), **QUICK)
+    assert_allclose(result.certificate.input_box, [[low, high]])
+
+
+def test_result_remembers_where_it_comes_from(train, valid):
+    info = fit(start(), train, valid, certificate="iss", **QUICK).model.info
+    assert info["data"] == train.fingerprint() and info["certificate"] == "iss" and info["version"]
+
+
+@pytest.mark.parametrize("certificate, panels", [("delta_iss", 3), (None, 2)])
+def test_training_plot_has_units_on_every_axis(train, certificate, panels):
+    figure = fit(start(), train, certificate=certificate, epochs=1, polish=1, progress=False).plot()
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    plt.close(figure)
+    assert len(labels) == panels and all("[-]" in label or "/ std" in label for label in labels)
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        (dict(certificate="ISS"), "choose from"),
+        (dict(method="lmi"), "choose auto"),
+        (dict(certificate="iss", method="weighted"), "choose auto"),
+        (dict(certificate=None, method="weighted"), "method"),
+        (dict(initial="zero"), "estimated"),
+        (dict(u_min=np.array([1e6])), "box"),
+    ],
+    ids=str,
+)
+def test_impossible_option_is_refused(train, options, word):
+    with pytest.raises(ValueError, match=word):
+        fit(start(), train, **options)
+
+
+def test_model_and_data_of_different_sizes_are_refused(train):
+    with pytest.raises(ValueError, match="nu = 2"):
+        fit(GRU(2, 1, 3), train)
+
+
+def test_identified_model_is_refused(train):
+    with pytest.raises(ValueError, match="give an architecture"):
+        fit(identified(start()), train)
+
+
+def test_validation_of_other_sampling_time_is_refused(train):
+    with pytest.raises(ValueError, match="sampling times"):
+        fit(start(), train, Experiment(train.u, train.y, 7.0))
+
+
+@pytest.mark.parametrize("method", ["published", "weighted"])
+def test_contract_takes_the_largest_factor(method):
+    model = start()
+    with torch.no_grad():
+        model.Ur.mul_(50)
+    factor = contract(model, "delta_iss", method, 0.1)
+    residual = condition(model, model.theta(), model.input_box(), "delta_iss", method).residual.max()
+    assert 0 < factor < 1 and -0.1 - 1e-3 < float(residual.detach()) <= -0.1
+
+
+def test_contract_leaves_a_certified_model_alone():
+    assert contract(start(), "delta_iss", "published", 1e-6) == 1.0
+
+
+def test_read_out_alone_fits_what_is_linear_in_the_states(train, valid):
+    model = ESN(1, 1, 30, seed=2)
+    before = model.Wx.clone()
+    result = fit(model, train, valid, epochs=0, polish=0, washout=20, progress=False)
+    assert min(result.model.score(valid, washout=20).fit) > 80
+    assert torch.equal(before, result.model.model.Wx)

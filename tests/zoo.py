@@ -1,0 +1,52 @@
+"""The models under test, and random parameters for them."""
+
+import numpy as np
+import torch
+
+from rnn_control import ESN, GRU, LSTM, MODELS, NNARX, Cascade, IdentifiedModel, Model, Scaler
+
+
+def cascade(nu, ny, size, seed=0):
+    return Cascade(GRU(nu, 2, size, seed=seed), LSTM(2, ny, size, seed=seed + 1))
+
+
+def cascade_of_three(nu, ny, size, seed=0):
+    first, last = NNARX(nu, 2, size, lags=2, seed=seed), GRU(1, ny, size, seed=seed)
+    return Cascade(first, ESN(2, 1, size, feedback=0.2, seed=seed), last)
+
+
+def esn_feedback(nu, ny, size, seed=0):
+    return ESN(nu, ny, size, feedback=0.2, seed=seed)
+
+
+# name -> factory(nu, ny, size, seed=0); a class of MODELS is its own factory
+ZOO = {**MODELS, "cascade": cascade, "esn_feedback": esn_feedback}
+
+
+def tensors(model: Model) -> dict[str, torch.Tensor]:
+    """Free parameters and fixed ones."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+@torch.no_grad()
+def randomised(model: Model, seed: int, spread: float = 0.3) -> Model:
+    """Every parameter, fixed ones and biases included, drawn anew: normal, standard deviation `spread`."""
+    rng = np.random.default_rng(seed)
+    for value in tensors(model).values():
+        value.copy_(torch.from_numpy(spread * rng.normal(size=value.shape)))
+    return model
+
+
+def identified(model: Model, seed: int = 0, dt: float = 2.0) -> IdentifiedModel:
+    """The model in invented physical units, different for every channel."""
+    rng = np.random.default_rng(seed)
+    u = dict(u_mid=rng.uniform(5, 300, model.nu), u_half=rng.uniform(0.1, 50, model.nu))
+    y = dict(y_mean=rng.uniform(-300, 300, model.ny), y_std=rng.uniform(0.01, 20, model.ny))
+    names = dict(u_names=tuple(f"valve {i}" for i in range(model.nu)), y_names=tuple(f"T{i}" for i in range(model.ny)))
+    units = dict(u_units=("L/min",) * model.nu, y_units=("K",) * model.ny)
+    return IdentifiedModel(model, Scaler(**u, **y), dt, **names, **units)
+
+
+def inputs(rng, samples: int, nu: int) -> np.ndarray:
+    """(samples, nu) normalised: levels held a few samples."""
+    return np.repeat(rng.uniform(-1, 1, (samples // 4 + 1, nu)), 4, 0)[:samples]
