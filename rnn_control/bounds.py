@@ -18,7 +18,7 @@ class Bound(NamedTuple):
     step by step; for ISS the same of the part of V above gain |u| + offset (docs/theory.md, section 2). `state_box` is
     the set |x_i| <= state_box_i in which both trajectories must start (None: anywhere); |u_i| <= u_max_i is assumed
     throughout. `blocks` lists (size, ord), `input_ord` is the norm of du, `sharp_gain` a steady gain per block better
-    than drive / (1 - rate), if known.
+    than drive / (1 - rate), if known, `row_rates` the rates whose maximum is `rate`, if there are several.
     """
 
     residual: Tensor
@@ -30,6 +30,15 @@ class Bound(NamedTuple):
     state_box: Tensor | None = None
     offset: Tensor | float = 0.0
     sharp_gain: Tensor | None = None
+    row_rates: Tensor | None = None
+
+    def excess(self, margin: float) -> Tensor:
+        """By how much the condition, and a rate of 1 - margin, are missed; all <= 0 if they are not.
+
+        Row by row where the rate is a maximum over rows: smoother for an optimiser than the maximum.
+        """
+        rates = self.rate[None] if self.row_rates is None else self.row_rates
+        return torch.cat([self.residual.flatten(), rates - 1 + margin])
 
     def gain(self) -> Tensor:
         """limsup ||e_b / scale_b|| / max |du| per block."""
@@ -98,7 +107,8 @@ def weighted_bound(system: Comparison, w: Tensor) -> Bound:
     rows = system.T(w) / w
     rate = rows.max()
     drive = (system.N.sum(1) / w).max()
-    return Bound(rows - 1, rate, w, ((1, torch.inf),) * len(w), drive, torch.inf, system.state_box)
+    blocks = ((1, torch.inf),) * len(w)
+    return Bound(rows - 1, rate, w, blocks, drive, torch.inf, system.state_box, row_rates=rows)
 
 
 @torch.no_grad()

@@ -83,7 +83,9 @@ def _normalised_box(model, input_box) -> torch.Tensor:
 
 def _describe(model, plain: Model, p: Params, u_max, property: str, method: str) -> Certificate:
     bound = condition(plain, p, u_max, property, method)
-    holds, rate = is_proved(bound), float(bound.rate)
+    # a NaN in a bias or read-out enters no condition, and yet no trajectory
+    holds = is_proved(bound) and all(bool(torch.isfinite(v).all()) for v in p.values())
+    rate = float(bound.rate)
     scaler, labels = _units(model, plain)
     radius, scale = scaler.u_half * u_max.numpy(), bound.scale.numpy()
     overshoot = float(scale.max() / scale.min())
@@ -101,7 +103,7 @@ def _describe(model, plain: Model, p: Params, u_max, property: str, method: str)
         rate=rate,
         overshoot=overshoot,
         gain=_rows(gain),
-        offset=float(bound.offset),
+        offset=float(bound.offset * bound.scale.max()),
         scale=tuple(scale.tolist()),
         blocks=tuple((size, str(order)) for size, order in bound.blocks),
         input_box=_rows(np.stack([scaler.u_mid - radius, scaler.u_mid + radius], 1)),

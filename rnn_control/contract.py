@@ -24,8 +24,8 @@ def contract(model: Model, property: str, method: str, margin: float) -> float:
     def room(factor):
         for name, value in full.items():
             names[name].copy_(factor * value)
-        residual = condition(model, model.theta(), model.input_box(), property, method).residual
-        return -margin - float(torch.nan_to_num(residual, nan=torch.inf).max())
+        excess = condition(model, model.theta(), model.input_box(), property, method).excess(margin)
+        return -float(torch.nan_to_num(excess, nan=torch.inf).max())
 
     if room(1.0) > 0:
         return 1.0

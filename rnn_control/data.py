@@ -125,7 +125,7 @@ class Experiment:
         """(T,) instants of record i in s, from 0."""
         return self.dt * np.arange(len(self.us[i]))
 
-    join = staticmethod(partition.join)
+    join = partition.join
     split = partition.split
     split_records = partition.split_records
     plot = records_plot.plot

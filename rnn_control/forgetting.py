@@ -26,7 +26,9 @@ def plot_forgetting(model: IdentifiedModel, certificate: Certificate, u: np.ndar
         raise ValueError(
             "only a deltaISS certificate that holds has an envelope; certify(model).holds is what to look at"
         )
-    box = np.ones(model.model.nx) if certificate.state_box is None else np.asarray(certificate.state_box)
+    box = np.ones(model.model.nx)
+    if certificate.state_box is not None:
+        box = np.where(np.isfinite(certificate.state_box), certificate.state_box, 1.0)
     runs = [model.states(u, sign * box) for sign in (1.0, -1.0)]
     time = model.dt * np.arange(len(u))
     figure, axes = plt.subplots(model.model.ny + 1, 1, sharex=True, figsize=(8, 1 + 1.8 * (model.model.ny + 1)))

@@ -116,7 +116,8 @@ class IdentifiedModel:
 
         Written beside, synced and renamed: an interrupted save leaves the old file whole.
         """
-        path = Path(path).with_suffix(".safetensors")
+        path = Path(path)
+        path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
         state = {k: v.detach().contiguous() for k, v in self.model.state_dict().items()}
         header = dict(
             schema=SCHEMA, spec=self.model.spec(), scaler=self.scaler.to_dict(), dt=self.dt, u_names=self.u_names,

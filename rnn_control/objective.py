@@ -10,18 +10,18 @@ from .model import Model
 
 
 class Objective:
-    """J(v) = mean w (yhat - y)^2 + penalty |max(0, residual + margin)|^2 + prior noise / N |theta|^2.
+    """J(v) = mean w (yhat - y)^2 + penalty |max(0, excess)|^2 + prior noise / N |theta|^2.
 
     v = (theta, log scale, x0), all in one flat vector. The last term is the maximum a posteriori one: N scored samples
     with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance 1 / prior.
 
-    theta: the free parameters; log scale: logarithms of the weights of a weighted condition, trained with the rest
+    excess: see Bound.excess. theta: the free parameters; log scale: logarithms of the weights of a weighted condition, trained with the rest
     (any weights prove, so the best ones need not be found first); x0: the initial states of the records, if estimated.
     """
 
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
-        estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4,
+        estimate_x0: bool, prior: float = 0.1, prior_x0: float = 1e-4,
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
         self.property, self.method, self.margin = property, method, margin
@@ -31,7 +31,7 @@ class Objective:
         self.n_theta, self.n_scale = sum(self.sizes), model.nx if method == "weighted" and property else 0
         self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
         self.input_box = model.input_box()
-        self.decay = 0.0
+        self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
 
     def settle(self, v: np.ndarray, penalty: float) -> None:
         """Weights of the next stage: the penalty as given, the prior from the error at v."""
@@ -86,7 +86,7 @@ class Objective:
         if not self.n_scale:
             return None, None
         leaf = torch.from_numpy(v[self.n_theta : self.n_theta + self.n_scale].copy()).requires_grad_(True)
-        return leaf.exp(), leaf
+        return leaf.clamp(-20, 20).exp(), leaf  # denormal weights would prove nothing
 
     def __call__(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         """J and its gradient; `rows` picks records (windows) for a stochastic step."""
@@ -105,6 +105,7 @@ class Objective:
         if penalty is not None:
             outputs, cotangents = [*outputs, penalty], [*cotangents, torch.ones_like(penalty)]
         torch.autograd.backward(outputs, cotangents)
+        self.error = (loss / total) ** 0.5
         theta = v[: self.n_theta]
         value = loss / total + self.decay * float(theta @ theta)
         value += 0.0 if penalty is None else float(penalty.detach())
@@ -117,11 +118,11 @@ class Objective:
         return value, np.concatenate([g_theta + 2 * self.decay * theta, g_scale, g_x0.ravel()[: self.n_x0]])
 
     def penalty_term(self, p, v):
-        """penalty sum_i max(0, residual_i + margin)^2 as a tensor, and the leaf of the log weights."""
+        """penalty sum_i max(0, excess_i)^2 as a tensor, and the leaf of the log weights."""
         if self.property is None:
             return None, None
         w, leaf = self.scale(v)
         bound = condition(self.model, p, self.input_box, self.property, self.method, w)
         # capped: far outside the set the slope alone has to lead back
-        excess = (bound.residual + self.margin).clamp(min=0)
+        excess = bound.excess(self.margin).clamp(min=0)
         return self.penalty * torch.where(excess < 1, excess**2, 2 * excess - 1).sum(), leaf

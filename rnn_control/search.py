@@ -29,7 +29,7 @@ class Tracker:
     def __call__(self, v: np.ndarray, loss: float) -> None:
         bound = self.objective.bound(v)
         self.objective.load(v)
-        error = self.valid(loss)
+        error = self.valid(self.objective.error)
         residual = float("nan") if bound is None else float(bound.residual.max())
         if error < self.best_error and self.objective.is_certified(v):
             self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
@@ -53,9 +53,9 @@ class Validation:
     ys: list[np.ndarray]
     washout: int
 
-    def __call__(self, loss: float) -> float:
+    def __call__(self, training_error: float) -> float:
         if not self.us:
-            return loss**0.5
+            return training_error
         w = self.washout
         x0 = np.stack(
             [initial_state(self.kernel, self.model, u[:w], y[:w]) for u, y in zip(self.us, self.ys, strict=True)]

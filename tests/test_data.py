@@ -142,6 +142,10 @@ def test_join_keeps_records_apart():
     assert len(e) == 2 and e.names == ("record 0", "record 0 (2)")
 
 
+def test_join_as_a_method_keeps_the_experiment_itself():
+    assert [len(u) for u in waves(60).join(waves(50)).us] == [60, 50]
+
+
 def test_join_of_different_sampling_times_is_refused():
     with pytest.raises(ValueError, match="dt of experiment 1 is 1.0, of experiment 0 2.0"):
         Experiment.join(waves(), Experiment(WAVE, WAVE, dt=1))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose, assert_array_equal
-from zoo import identified, inputs
+from zoo import identified, inputs, quick_gru
 
 from rnn_control import ESN, GRU, CertificateError, Experiment, certify, fit
 from rnn_control.certify import condition
@@ -17,7 +17,7 @@ QUICK = dict(epochs=3, polish=12, washout=10, progress=False)
 
 def record(samples, seed, noise=0.0):
     """A small certified GRU, one input and one output, in physical units."""
-    truth = identified(GRU(1, 1, 2, seed=5))
+    truth = identified(quick_gru(1, 1, 2, seed=5))
     rng = np.random.default_rng(seed)
     u = truth.scaler.u_out(inputs(rng, samples, 1))
     y = truth.simulate(u)
@@ -35,7 +35,7 @@ def valid():
 
 
 def start(seed=0):
-    return GRU(1, 1, 3, seed=seed)
+    return quick_gru(1, 1, 3, seed=seed)
 
 
 def parameters(result):
@@ -43,7 +43,7 @@ def parameters(result):
 
 
 def test_fit_recovers_a_known_system(train, valid):
-    result = fit(start(), train, valid, epochs=30, polish=150, washout=20, progress=False)
+    result = fit(start(), train, valid, epochs=20, polish=90, washout=20, progress=False)
     assert min(result.model.score(record(200, 2)).fit) > 98
     assert result.certificate.holds
 
@@ -85,12 +85,10 @@ def test_history_has_one_row_an_iteration(train, valid):
 
 
 def test_same_seed_gives_the_same_model(train, valid):
-    a, b, c = (
-        fit(start(), train, valid, window=20, epochs=4, polish=4, washout=4, seed=s, progress=False) for s in (1, 1, 2)
-    )
-    assert_array_equal(parameters(a), parameters(b))
-    # 200 samples make fewer windows than a batch: the seed has nothing to choose then
-    assert a.model.info["seed"] == 1 and c.model.info["seed"] == 2
+    options = dict(window=5, epochs=3, polish=0, washout=1, progress=False)  # 49 windows: more than a batch of 32
+    a, b, c = (parameters(fit(start(), train, valid, seed=seed, **options)) for seed in (1, 1, 2))
+    assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
 
 
 @pytest.mark.parametrize("calls", [3, 8])
@@ -118,11 +116,12 @@ def test_interrupt_before_the_first_model_says_so(train, valid, monkeypatch):
         fit(start(), train, valid, **QUICK)
 
 
-def test_literal_loop_gives_the_same_fit(train, valid, monkeypatch, tmp_path):
-    compiled = fit(start(), train, valid, epochs=3, polish=0, washout=10, progress=False)
+def test_literal_loop_gives_the_same_fit(monkeypatch, tmp_path):
+    options = dict(epochs=2, polish=0, washout=5, progress=False)
+    compiled = fit(start(), record(40, 0), **options)
     monkeypatch.setenv("RNN_CONTROL_CACHE", str(tmp_path))
     monkeypatch.setattr("shutil.which", lambda name: None)
-    literal = fit(start(), train, valid, epochs=3, polish=0, washout=10, progress=False)
+    literal = fit(start(), record(40, 0), **options)
     assert_allclose(parameters(compiled), parameters(literal), rtol=1e-6, atol=1e-8)
 
 
@@ -199,9 +198,9 @@ def test_contract_takes_the_largest_factor(method):
     model = start()
     with torch.no_grad():
         model.Ur.mul_(50)
-    factor = contract(model, "delta_iss", method, 0.1)
+    factor = contract(model, "delta_iss", method, 0.02)
     residual = condition(model, model.theta(), model.input_box(), "delta_iss", method).residual.max()
-    assert 0 < factor < 1 and -0.1 - 1e-3 < float(residual.detach()) <= -0.1
+    assert 0 < factor < 1 and -0.021 < float(residual.detach()) <= -0.02
 
 
 def test_contract_leaves_a_certified_model_alone():
@@ -212,5 +211,5 @@ def test_read_out_alone_fits_what_is_linear_in_the_states(train, valid):
     model = ESN(1, 1, 30, seed=2)
     before = model.Wx.clone()
     result = fit(model, train, valid, epochs=0, polish=0, washout=20, progress=False)
-    assert min(result.model.score(valid, washout=20).fit) > 80
+    assert min(result.model.score(valid, washout=20).fit) > 70
     assert torch.equal(before, result.model.model.Wx)

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose
-from zoo import identified, inputs, randomised
+from zoo import identified, inputs, quick_gru, randomised
 
 from rnn_control import ESN, GRU, Experiment, IdentifiedModel
 from rnn_control.identified import SCHEMA, _fingerprint
@@ -18,7 +18,7 @@ from rnn_control.simulate import simulate
 
 @pytest.fixture
 def model():
-    return identified(GRU(2, 3, 5, seed=3))
+    return identified(quick_gru(2, 3, 5, seed=3))
 
 
 @pytest.fixture

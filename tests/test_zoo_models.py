@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from zoo import identified, inputs, randomised, tensors
 
-from rnn_control import Experiment, IdentifiedModel, certify, fit
+from rnn_control import ESN, Experiment, IdentifiedModel, certify, fit
 from rnn_control.fit import contract
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel, make_kernel
 from rnn_control.model import Params, map_arrays
@@ -197,3 +197,10 @@ class Conformance:
 
 class TestZoo(Conformance):
     pass
+
+
+def test_esn_with_output_feedback_trains_to_a_certified_model():
+    """Random parameters in the suite above give every ESN feedback; here the read-out is trained through it."""
+    record = experiment(ESN(2, 3, 5, seed=6))
+    result = fit(ESN(2, 3, 5, feedback=0.2, seed=5), record, epochs=2, polish=6, washout=10, progress=False)
+    assert result.certificate.holds and bool(result.model.model.Wy.any())

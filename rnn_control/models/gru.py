@@ -19,15 +19,15 @@ class GRU(Model):
     """
 
     kind = "gru"
-    recurrent = ("Uz", "Uf", "Ur")
+    recurrent = ("Uz", "Uf", "Ur", "Wz", "bz")
 
     def __init__(self, nu: int, ny: int, size: int = 8, *, seed: int = 0):
         super().__init__(nu, ny, size, dict(nu=nu, ny=ny, size=size))
         draw = Initialiser(seed)
         self.Wz, self.Uz, self.bz = (
-            draw.uniform(size, nu, 0.1),
+            draw.row_bounded(size, nu, 0.15),
             draw.row_bounded(size, size, 0.05),
-            draw.spread(size, 0, 2.5),
+            draw.spread(size, 0, 4),
         )
         self.Wf, self.Uf, self.bf = draw.uniform(size, nu, 0.1), draw.row_bounded(size, size, 0.1), draw.zeros(size)
         self.Wr, self.Ur, self.br = draw.uniform(size, nu), draw.row_bounded(size, size, 0.7), draw.zeros(size)

@@ -14,7 +14,7 @@ class LipschitzRNN(Model):
     `step` is the Euler step in units of the sampling time. beta in [0, 1] trades symmetric for skew, gamma shifts
     the spectrum to the left; A and W have their own pair. Neither is a proof of contraction: the condition below is.
 
-    Reference: N. B. Erichson et al. (2021), "Lipschitz recurrent neural networks", ICLR, equations 1 and 4.
+    Reference: N. B. Erichson et al. (2021), "Lipschitz recurrent neural networks", ICLR.
     """
 
     kind = "lipschitz_rnn"
@@ -65,7 +65,7 @@ class LipschitzRNN(Model):
     def delta_iss(self, p, u_max):
         """Residual ||I + step A||_2 + step ||W||_2 - 1, the rate minus one.
 
-        The exact Euler counterpart of condition (a) of Erichson et al. (2021), Theorem 1; docs/theory.md, Theorem 9.
+        The Euler counterpart of condition (a) of the stability theorem of Erichson et al. (2021); Theorem 9.
         """
         rate = two_norm(self.euler(p)) + self.step * two_norm(p.W)
         scale, drive = torch.ones(self.nx, dtype=p.A.dtype), self.step * two_norm(p.U)

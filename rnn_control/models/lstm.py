@@ -19,15 +19,15 @@ class LSTM(Model):
     """
 
     kind = "lstm"
-    recurrent = ("Uf", "Ui", "Uo", "Uc")
+    recurrent = ("Uf", "Ui", "Uo", "Uc", "Wf", "bf")
 
     def __init__(self, nu: int, ny: int, size: int = 8, *, seed: int = 0):
         super().__init__(nu, ny, 2 * size, dict(nu=nu, ny=ny, size=size))
         draw = Initialiser(seed)
         self.Wf, self.Uf, self.bf = (
-            draw.uniform(size, nu, 0.1),
+            draw.row_bounded(size, nu, 0.15),
             draw.uniform(size, size, 0.1 / size),
-            draw.spread(size, 0, 2.0),
+            draw.spread(size, 0, 4),
         )
         self.Wi, self.Ui, self.bi = (
             draw.uniform(size, nu, 0.1),
