@@ -27,7 +27,7 @@ class GRU(Model):
         self.Wz, self.Uz, self.bz = (
             draw.row_bounded(size, nu, 0.15),
             draw.row_bounded(size, size, 0.05),
-            draw.spread(size, 0, 4),
+            draw.spread(size, 0, 3),
         )
         self.Wf, self.Uf, self.bf = draw.uniform(size, nu, 0.1), draw.row_bounded(size, size, 0.1), draw.zeros(size)
         self.Wr, self.Ur, self.br = draw.uniform(size, nu), draw.row_bounded(size, size, 0.7), draw.zeros(size)

@@ -27,7 +27,7 @@ class LSTM(Model):
         self.Wf, self.Uf, self.bf = (
             draw.row_bounded(size, nu, 0.15),
             draw.uniform(size, size, 0.1 / size),
-            draw.spread(size, 0, 4),
+            draw.spread(size, 0, 3),
         )
         self.Wi, self.Ui, self.bi = (
             draw.uniform(size, nu, 0.1),
