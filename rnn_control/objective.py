@@ -15,8 +15,9 @@ class Objective:
     v = (theta, log scale, x0), all in one flat vector. The last term is the maximum a posteriori one: N scored samples
     with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance 1 / prior.
 
-    excess: see Bound.excess. theta: the free parameters; log scale: logarithms of the weights of a weighted condition, trained with the rest
-    (any weights prove, so the best ones need not be found first); x0: the initial states of the records, if estimated.
+    excess: see Bound.excess; theta: the free parameters; log scale: logarithms of the weights of a weighted condition,
+    trained with the rest (any weights prove, so the best ones need not be found first); x0: the initial states of the
+    records, if estimated.
     """
 
     def __init__(
