@@ -104,7 +104,7 @@ def fit(
     fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
     if certificate is not None:
         contract(model, certificate, method, margin)
-    options = dict(property=certificate, method=method, margin=margin, prior=prior)
+    options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior)
     objective = Objective(model, kernel, data, estimate_x0=initial == "estimated", **options)
     w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
     us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
