@@ -1,22 +1,39 @@
 """First-principles processes: equations, steady states, experiments, excitation signals."""
 
+from .coolant_flow_cstr import CoolantFlowCSTR
 from .excitation import aprbs, limit_rate, multisine, prbs, random_steps, steps
+from .exothermic_cstr import ExothermicCSTR
+from .four_tanks import FourTanksAlvarado, FourTanksJohansson
+from .ph_neutralisation import PHNeutralisation
 from .plant import Plant
 from .process import Process
+from .reactors_separator import ReactorsSeparator
 from .records import Constant, OperatingPoint, Run, Signal, constant
 from .sampled import SampledSystem
 from .van_de_vusse import VanDeVusse
 
 PLANTS: dict[str, type[Plant]] = {
     "van_de_vusse": VanDeVusse,
+    "ph_neutralisation": PHNeutralisation,
+    "four_tanks": FourTanksAlvarado,
+    "four_tanks_johansson": FourTanksJohansson,
+    "exothermic_cstr": ExothermicCSTR,
+    "coolant_flow_cstr": CoolantFlowCSTR,
+    "reactors_separator": ReactorsSeparator,
 }
 
 __all__ = [
     "PLANTS",
     "Constant",
+    "CoolantFlowCSTR",
+    "ExothermicCSTR",
+    "FourTanksAlvarado",
+    "FourTanksJohansson",
     "OperatingPoint",
+    "PHNeutralisation",
     "Plant",
     "Process",
+    "ReactorsSeparator",
     "Run",
     "SampledSystem",
     "Signal",

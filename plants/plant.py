@@ -27,6 +27,7 @@ class Plant(Ports, ABC):
 
     operating_points: ClassVar[Mapping[str, OperatingPoint]]
     substep: ClassVar[float]  # s, largest Runge-Kutta step that keeps f within 1e-6 of CVODES
+    sampling_time: ClassVar[float]  # s, recommended: a tenth of the slow modes, or what its source uses
 
     @abstractmethod
     def ode(self, x: ca.SX, u: ca.SX, d: ca.SX) -> ca.SX:

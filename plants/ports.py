@@ -63,11 +63,11 @@ class Ports:
 
     def impossible(self, x: np.ndarray) -> str:
         """What is physically impossible about x (nx,), e.g. a negative concentration, or ''."""
-        for signal, value in zip(self.states, x, strict=True):
-            if not signal.low - PHYSICAL_SLACK <= value <= signal.high + PHYSICAL_SLACK:
-                limits = f"[{signal.low:g}, {signal.high:g}] {signal.unit}"
-                return f"{signal.name} = {value:.6g} {signal.unit} is outside {limits}"
-        return ""
+        return "; ".join(
+            f"{s.name} = {value:.6g} {s.unit} is outside [{s.low:g}, {s.high:g}] {s.unit}"
+            for s, value in zip(self.states, x, strict=True)
+            if not s.low - PHYSICAL_SLACK <= value <= s.high + PHYSICAL_SLACK
+        )
 
     def check_input(self, u: Sequence[float] | np.ndarray) -> np.ndarray:
         """u (nu,) inside the actuator limits; ValueError where it is beyond them."""

@@ -30,12 +30,16 @@ class Signal:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A published steady state: x as printed in the source (rounded), u, disturbances d."""
+    """A published steady state: x as printed in the source (rounded), u, disturbances d.
+
+    tolerance: largest relative distance between x and the steady state of the equations nearby.
+    """
 
     x: tuple[float, ...]
     u: tuple[float, ...]
     d: Mapping[str, float]
     source: str
+    tolerance: float = 1e-3
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class VanDeVusse(Plant):
 
     name: ClassVar = "van_de_vusse"
     substep: ClassVar = 2.0  # s; the fastest time constant is 15 s, at full feed
+    sampling_time: ClassVar = 30.0
     states: ClassVar = (
         Signal("C_A", "mol/L", "concentration of A", low=0.0),
         Signal("C_B", "mol/L", "concentration of B", low=0.0),
