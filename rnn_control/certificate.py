@@ -14,6 +14,7 @@ class Certificate:
 
     e is the difference of two trajectories (deltaISS) or the state itself (ISS, then plus `offset`). The norm is the
     largest over `blocks` (size, order) of the block's norm; in the blocks scaled by `scale` there is no overshoot.
+    `steady` [state][input] bounds the differences that unit differences of the inputs sustain (infinity norms only).
     States are normalised (no unit); gain, input_box and times are physical if the model knows its units.
     """
 
@@ -28,6 +29,7 @@ class Certificate:
     offset: float
     scale: tuple[float, ...]
     blocks: tuple[tuple[int, str], ...]
+    steady: tuple[tuple[float, ...], ...]
     input_box: tuple[tuple[float, ...], ...]
     state_box: tuple[float, ...] | None
     steps_to_forget: int | None
@@ -38,6 +40,7 @@ class Certificate:
     u_units: tuple[str, ...]
     y_units: tuple[str, ...]
     weights_sha256: str
+    proof: str = "floating point"
     others: tuple["Certificate", ...] = ()
 
     def margin(self) -> float:
@@ -84,6 +87,7 @@ class Certificate:
         rows += [(f"domain, {u}", f"{a:.6g} .. {b:.6g} {unit}") for u, (a, b), unit in self._domain()]
         start = "any" if self.state_box is None else f"|x_i| <= {max(self.state_box):.4g} (normalised)"
         rows += [("domain, initial state", start)]
+        rows += [("proof", self.proof)]
         return rows + [(f"also tried: {o.method}", f"rate {o.rate:.6f}" if o.holds else "refused") for o in self.others]
 
     def _forgetting(self) -> str:

@@ -1,13 +1,15 @@
 """Certificates: what a model's stability conditions promise, in numbers an engineer can use."""
 
 import dataclasses
-import hashlib
+import json
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 
+from . import check
 from .bounds import Bound, perron_weights, steady_gain, weighted_bound
 from .certificate import Certificate
 from .identified import IdentifiedModel
@@ -18,6 +20,8 @@ PROPERTIES = ("delta_iss", "iss")
 METHODS = {"delta_iss": ("published", "weighted"), "iss": ("published",)}
 ROUNDING = 1e-9
 """A residual must lie this far below zero: the sums behind it are evaluated in float64, to about 1e-13."""
+SLACK = 1e-12
+"""A certificate states a rate, an overshoot and gains this much larger than evaluated, so that they can be proved."""
 
 
 def certify(
@@ -25,12 +29,14 @@ def certify(
     property: str = "delta_iss",
     method: str = "best",
     input_box: np.ndarray | None = None,
+    rigorous: bool = False,
 ) -> Certificate:
     """Check a model's stability and say what is proved.
 
     property: "delta_iss" or "iss". method: "published" (the condition of the paper), "weighted" (row-wise comparison
     system in a weighted infinity norm, deltaISS only), or "best": all of them, the best rate wins, the rest is kept in
     `others`. input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling.
+    rigorous: certify only what `check.prove` proves in exact arithmetic, for the weights as they would be saved.
     Raises ValueError for an unknown property or method. A model that is not stable gives `holds = False`, no error.
     """
     if property not in METHODS:
@@ -38,10 +44,11 @@ def certify(
     if method != "best" and method not in METHODS[property]:
         raise ValueError(f"method is {method!r}; for {property} choose best, {', '.join(METHODS[property])}")
     plain = model.model if isinstance(model, IdentifiedModel) else model
-    u_max = _normalised_box(model, input_box)
+    box, u_max = _boxes(model, plain, input_box)
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
     tried = METHODS[property] if method == "best" else (method,)
-    found = [_describe(model, plain, p, u_max, property, m) for m in tried]
+    found = [_describe(model, plain, p, box, u_max, property, m) for m in tried]
+    found = [_proved(model, plain, c) if rigorous and c.holds else c for c in found]
     found.sort(key=lambda c: (not c.holds, c.rate))
     return dataclasses.replace(found[0], others=tuple(found[1:]))
 
@@ -60,39 +67,63 @@ def is_proved(bound: Bound) -> bool:
     return bool(worst < -ROUNDING and 0 <= rate < 1 - ROUNDING and torch.isfinite(bound.residual).all())
 
 
-def weights_hash(p: Params) -> str:
-    """sha256 of the explicit parameters: names, shapes, float64 values."""
-    digest = hashlib.sha256()
-    for name in sorted(p):
-        value = np.ascontiguousarray(p[name].detach().double().numpy())
-        digest.update(f"{name}{value.shape}".encode() + value.tobytes())
-    return digest.hexdigest()
+def weights_hash(model: Model) -> str:
+    """sha256 of the architecture and of the free and fixed parameters, as a saved model holds them."""
+    return check.weights_hash(model.spec(), _stored(model))
 
 
-def _normalised_box(model, input_box) -> torch.Tensor:
-    plain = model.model if isinstance(model, IdentifiedModel) else model
-    if input_box is None:
-        return torch.ones(plain.nu, dtype=torch.float64)
-    box = np.asarray(input_box, float)
-    if box.shape != (plain.nu, 2) or not np.isfinite(box).all() or (box[:, 0] > box[:, 1]).any():
-        raise ValueError(f"input_box is {input_box!r}; it must be (nu, 2) = ({plain.nu}, 2): lower, upper per input")
-    if isinstance(model, IdentifiedModel):
-        box = model.scaler.u_in(box.T).T
-    return torch.from_numpy(np.abs(box).max(1))
+def _stored(model: Model) -> check.Raw:
+    """Shape and bytes of every tensor in the model's file."""
+    arrays = {k: v.detach().double().numpy().astype("<f8") for k, v in model.state_dict().items()}
+    return {k: (v.shape, v.tobytes()) for k, v in arrays.items()}
 
 
-def _describe(model, plain: Model, p: Params, u_max, property: str, method: str) -> Certificate:
+def _proved(model, plain: Model, c: Certificate) -> Certificate:
+    """The certificate, with the reason for a refusal if exact arithmetic does not prove it."""
+    scaler, labels = _units(model, plain)
+    header = json.loads(json.dumps(dict(spec=plain.spec(), scaler=scaler.to_dict(), **labels)))
+    try:
+        check.prove(header, _stored(plain), json.loads(c.to_json()))
+    except (ValueError, NotImplementedError, ArithmeticError) as error:
+        nothing = tuple((math.inf,) * plain.nu for _ in range(plain.ny))
+        times = dict(steps_to_forget=None, seconds_to_forget=None)
+        return dataclasses.replace(c, holds=False, gain=nothing, proof=f"refused: {error}", **times)
+    return dataclasses.replace(c, proof="exact arithmetic")
+
+
+def _boxes(model, plain: Model, input_box) -> tuple[np.ndarray, torch.Tensor]:
+    """The box (nu, 2) to certify, in the model's units, symmetric around u_mid; and a u_max (nu,) that covers it."""
+    scaler, _ = _units(model, plain)
+    radius = scaler.u_half
+    if input_box is not None:
+        asked = np.asarray(input_box, float)
+        if asked.shape != (plain.nu, 2) or not np.isfinite(asked).all() or (asked[:, 0] > asked[:, 1]).any():
+            raise ValueError(
+                f"input_box is {input_box!r}; it must be (nu, 2) = ({plain.nu}, 2): lower, upper per input"
+            )
+        radius = abs(asked - scaler.u_mid[:, None]).max(1)
+    box = np.stack([scaler.u_mid - radius, scaler.u_mid + radius], 1)
+    ends = [(max(abs(Fraction(end) - Fraction(m)) for end in row), h)
+            for row, m, h in zip(box.tolist(), scaler.u_mid.tolist(), scaler.u_half.tolist(), strict=True)]  # fmt: skip
+    return box, torch.tensor([_above(reach / Fraction(h)) for reach, h in ends], dtype=torch.float64)
+
+
+def _above(a: Fraction) -> float:
+    """The least double that is not smaller."""
+    return float(a) if Fraction(float(a)) >= a else math.nextafter(float(a), math.inf)
+
+
+def _describe(model, plain: Model, p: Params, box, u_max, property: str, method: str) -> Certificate:
     bound = condition(plain, p, u_max, property, method)
     # a NaN in a bias or read-out enters no condition, and yet no trajectory
     holds = is_proved(bound) and all(bool(torch.isfinite(v).all()) for v in p.values())
-    rate = float(bound.rate)
+    rate, scale = float(bound.rate) * (1 + SLACK), bound.scale.numpy()
+    overshoot = _above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
     scaler, labels = _units(model, plain)
-    radius, scale = scaler.u_half * u_max.numpy(), bound.scale.numpy()
-    overshoot = float(scale.max() / scale.min())
-    gain = np.full((plain.ny, plain.nu), math.inf)
-    steps = None
+    gain, steady, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), None
     if holds:
-        gain = _gain(plain, p, u_max, bound, method) * scaler.y_std[:, None] / scaler.u_half
+        gain, steady = _gain(plain, p, u_max, bound, method)
+        gain = gain * (1 + SLACK) * scaler.y_std[:, None] / scaler.u_half
         steps = max(1, math.ceil(math.log(0.01 / overshoot) / math.log(max(rate, 1e-300))))
     return Certificate(
         kind=plain.kind,
@@ -106,21 +137,27 @@ def _describe(model, plain: Model, p: Params, u_max, property: str, method: str)
         offset=float(bound.offset * bound.scale.max()),
         scale=tuple(scale.tolist()),
         blocks=tuple((size, str(order)) for size, order in bound.blocks),
-        input_box=_rows(np.stack([scaler.u_mid - radius, scaler.u_mid + radius], 1)),
+        steady=_rows(steady),
+        input_box=_rows(box),
         state_box=None if bound.state_box is None else tuple(bound.state_box.tolist()),
         steps_to_forget=steps,
         seconds_to_forget=None if steps is None or labels["dt"] is None else steps * labels["dt"],
-        weights_sha256=weights_hash(p),
+        weights_sha256=weights_hash(plain),
         **labels,
     )
 
 
-def _gain(plain: Model, p: Params, u_max, bound: Bound, method: str) -> np.ndarray:
-    """Steady gains (ny, nu), normalised; the weighted condition has a sharper one, column by column."""
+def _gain(plain: Model, p: Params, u_max, bound: Bound, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steady gains (ny, nu), normalised, and the levels of the states (nx, nu) behind them, if known.
+
+    The weighted condition has a sharper gain, column by column.
+    """
     C = plain.output_map(p)
-    if method == "weighted":
-        return (C @ steady_gain(plain.comparison(p, u_max))).numpy()
-    return (bound.seen_through(C) @ bound.gain())[:, None].repeat(1, plain.nu).numpy()
+    gain = (bound.seen_through(C) @ bound.gain())[:, None].repeat(1, plain.nu).numpy()
+    if any(order != torch.inf for _, order in bound.blocks):
+        return gain, np.empty((0, plain.nu))
+    S = steady_gain(plain.comparison(p, u_max))
+    return (C @ S).numpy() if method == "weighted" else gain, S.numpy()
 
 
 def _units(model, plain: Model) -> tuple[Scaler, dict[str, Any]]:

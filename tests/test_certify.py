@@ -6,7 +6,7 @@ import domain
 import numpy as np
 import pytest
 import torch
-from zoo import cascade_of_three, identified, randomised
+from zoo import cascade_of_three, identified, randomised, tensors
 
 from rnn_control import ESN, GRU, LSTM, Cascade, Certificate, LipschitzRNN, certify
 from rnn_control.bounds import Comparison, inf_norm, steady_gain, two_norm
@@ -141,12 +141,13 @@ class Theorems:
         assert certificate.others
 
     def test_hash_changes_with_one_bit_of_one_weight(self, factory):
-        p = {k: v.detach().clone() for k, v in randomised(factory(2, 2, 4), 1).theta().items()}
-        hashes = {weights_hash(Params(p))}
-        for value in p.values():
-            value[-1, 0] = torch.nextafter(value[-1, 0], torch.tensor(9.0, dtype=torch.float64))
-            hashes.add(weights_hash(Params(p)))
-        assert len(hashes) == 1 + len(p)
+        model = randomised(factory(2, 2, 4), 1)
+        hashes = {weights_hash(model)}
+        with torch.no_grad():
+            for value in tensors(model).values():
+                value[-1, 0] = torch.nextafter(value[-1, 0], torch.tensor(9.0, dtype=torch.float64))
+                hashes.add(weights_hash(model))
+        assert len(hashes) == 1 + len(tensors(model))
 
 
 class TestTheoremsOfTheZoo(Theorems):
@@ -234,6 +235,10 @@ def test_impossible_input_box_is_refused(box):
 def test_unknown_option_of_certify_is_refused(options):
     with pytest.raises(ValueError, match="choose"):
         certify(GRU(2, 1, 4), **options)
+
+
+def test_hash_changes_with_a_constant_of_the_architecture():
+    assert len({weights_hash(randomised(ESN(1, 1, 3, leak=leak), 0)) for leak in (0.3, 0.31)}) == 2
 
 
 def test_best_method_is_the_one_with_the_smallest_rate():
