@@ -112,6 +112,5 @@ report.figure(
 )
 path = report.save(args.out / "report.html")
 compare(list(records.values()), list(records)).savefig(args.out / "closed_loop.png", dpi=150)
-print(
-    f"report: {path}\nprove it again: python -m rnn_control.check {args.out}/reactor.safetensors {args.out}/certificate.json"
-)
+files = f"{args.out / 'reactor.safetensors'} {args.out / 'certificate.json'}"
+print(f"report: {path}\nto prove it again: python -m rnn_control.check {files}")
