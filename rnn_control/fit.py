@@ -117,8 +117,8 @@ def fit(
 def _result(objective, tracker, scaler, train, certificate, seed, interrupted, seconds) -> FitResult:
     if tracker.best is None:
         raise CertificateError(
-            f"no {certificate} model with a finite error was found in {len(tracker.rows)} iterations; train longer, or "
-            "sample the plant more slowly, or ask for a smaller margin"
+            f"no {'' if certificate is None else certificate + ' '}model with a finite error was found in "
+            f"{len(tracker.rows)} iterations; train longer, or sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
     if certificate is not None:

@@ -69,10 +69,10 @@ class Objective:
         return v[self.n_theta + self.n_scale :].reshape(-1, self.model.nx)
 
     def bound(self, v: np.ndarray) -> Bound | None:
-        """The stability bound at v; None if no property is asked for."""
+        """The stability bound at v, which is loaded; None if no property is asked for."""
+        self.load(v)
         if self.property is None:
             return None
-        self.load(v)
         with torch.no_grad():
             return condition(
                 self.model, self.model.theta(), self.input_box, self.property, self.method, self.scale(v)[0]

@@ -7,6 +7,7 @@ import torch
 from scipy.optimize import Bounds, minimize
 from tqdm import tqdm
 
+from .certify import is_proved
 from .contract import CertificateError, contract
 from .initial import initial_state
 from .kernel import Kernel
@@ -28,10 +29,9 @@ class Tracker:
 
     def __call__(self, v: np.ndarray, loss: float) -> None:
         bound = self.objective.bound(v)
-        self.objective.load(v)
         error = self.valid(self.objective.error)
         residual = float("nan") if bound is None else float(bound.residual.max())
-        if error < self.best_error and self.objective.is_certified(v):
+        if error < self.best_error and (bound is None or is_proved(bound)):
             self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
         self.rows.append((loss, error, residual))
         self.bar.update()
@@ -112,15 +112,11 @@ class _Stalled(Exception):
 
 def _lbfgs(objective, tracker, v, iterations, patience) -> np.ndarray:
     """scipy's L-BFGS-B, memory 20; stops when validation stalls."""
-    started = len(tracker.rows)
-    last = {}
+    started, last = len(tracker.rows), {"v": v}
 
     def value(v):
         loss, g = objective(v)
-        if not np.isfinite(loss):
-            loss, g = 1e10, np.zeros_like(v)
-        last["loss"] = loss
-        return loss, g
+        return (loss, g) if np.isfinite(loss) else (1e10, np.zeros_like(v))
 
     def callback(intermediate_result):
         last["v"] = intermediate_result.x.copy()
