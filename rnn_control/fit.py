@@ -118,7 +118,7 @@ def _result(objective, tracker, scaler, train, certificate, seed, interrupted, s
     if tracker.best is None:
         raise CertificateError(
             f"no {'' if certificate is None else certificate + ' '}model with a finite error was found in "
-            f"{len(tracker.rows)} iterations; train longer, or sample the plant more slowly, or ask for a smaller margin"
+            f"{len(tracker.rows)} iterations; train longer, sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
     if certificate is not None:
