@@ -29,12 +29,15 @@ def fit_step(system: System, u: str, y: str, u0: Any, *, size: float = 0.05) -> 
     size: height of the step as a share of the input's box; taken downwards where the box ends
 
     Reference: Smith (1972), two-point method.
-    Raises: ValueError when the system does not come to rest, or y does not answer to u.
+    Raises: ValueError for a u0 outside the box, or when the system does not come to rest, or y does not answer to u.
     """
     check_names("fit_step's input", [u], system.u_names)
     check_names("fit_step's output", [y], system.y_names)
     i, j = system.u_names.index(u), system.y_names.index(y)
     level = channel_vector("u0", u0, system.u_names, (system.u_min + system.u_max) / 2)
+    for name, value, low, high in zip(system.u_names, level, system.u_min, system.u_max, strict=True):
+        if not low <= value <= high:
+            raise ValueError(f"u0 of {name!r} is {value:g}, outside its box [{low:g}, {high:g}]; tune inside it")
     response, x = [], rest_state(system, np.zeros(system.ny), level)
     height = size * (system.u_max[i] - system.u_min[i])
     height = -height if level[i] + height > system.u_max[i] else height

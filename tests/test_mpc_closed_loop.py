@@ -247,3 +247,8 @@ def test_unstable_process_is_held_with_an_ekf():
     s = linear_system([[1.1]], [[1.0]], [[1.0]], dt=1.0, x0=[1.0])
     record = run(SystemProcess(s), NMPC(s, 3), EKF(s, 0.01, 0.01, 0.1), 0.5, 40)
     assert record.y_true[-1] == pytest.approx([0.5], abs=1e-3)
+
+
+def test_a_tuning_point_outside_the_box_is_refused():
+    with pytest.raises(ValueError, match="u0 of 'u1' is 100"):
+        tune_pi(first_order(), {"y1": "u1"}, 100.0)
