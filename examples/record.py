@@ -19,6 +19,8 @@ parser.add_argument("--u", nargs="+", default=[], help="input columns")
 parser.add_argument("--y", nargs="+", default=[], help="output columns")
 parser.add_argument("--dt", type=float, help="sampling time in s (or --time)")
 parser.add_argument("--time", help="column with the time")
+parser.add_argument("--time-unit", help="its unit, if the header has none (default s)")
+parser.add_argument("--gaps", default="error", choices=["error", "split"], help="split: a new record after each gap")
 parser.add_argument("--data", type=Path, help="folder of the public records")
 parser.add_argument("--models", nargs="+", default=["lstm", "gru"], choices=MODELS, help="cells to try")
 parser.add_argument("--seeds", type=int, default=2, help="starts per cell (default 2)")
@@ -50,8 +52,12 @@ def daisy_cstr():
 
 
 def own_record():
-    record = Experiment.from_csv(args.csv, u=args.u, y=args.y, dt=args.dt, time=args.time)
-    return args.csv.stem, *record.split(0.7, 0.15), {}
+    options = dict(dt=args.dt, time=args.time, time_unit=args.time_unit, gaps=args.gaps)
+    try:
+        record = Experiment.from_csv(args.csv, u=args.u, y=args.y, **options)
+        return args.csv.stem, *record.split(0.7, 0.15), {}
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 def identify(name, train, valid, test, published):

@@ -81,7 +81,7 @@ class Certificate:
             ]
             if self.property == "iss":
                 rows += [("offset at zero input", f"{self.offset:.4g} (normalised state, scaled norm)")]
-            rows += [(f"gain {u} -> {y}", value) for u, y, value in self._gains()]
+            rows += [(f"gain bound {u} -> {y}", value) for u, y, value in self._gains()]
         else:
             rows += [("largest residual", f"{self.residual:+.3e}   (must be negative)")]
         rows += [(f"domain, {u}", f"{a:.6g} .. {b:.6g} {unit}") for u, (a, b), unit in self._domain()]

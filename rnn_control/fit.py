@@ -1,7 +1,8 @@
 """Identification: minimise the free-run simulation error, and keep the best model that satisfies its certificate."""
 
 import time
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,7 +30,7 @@ class FitResult:
 
     model: IdentifiedModel
     certificate: Certificate | None
-    history: dict[str, np.ndarray]
+    history: dict[str, np.ndarray] = field(repr=False)
     best_iteration: int
     interrupted: bool
     seconds: float
@@ -70,7 +71,7 @@ def fit(
     polish: int = 1500,
     rate: float = 1e-2,
     patience: int = 400,
-    prior: float = 0.1,
+    prior: float = 1.0,
     u_min: np.ndarray | None = None,
     u_max: np.ndarray | None = None,
     seed: int = 0,
@@ -90,6 +91,8 @@ def fit(
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
     inputs. seed: of the random windows. Ctrl-C returns the best model so far.
 
+    A certificate says nothing of accuracy: a model that predicts no better than the mean, or much worse than others met
+    on the way that had no proof, is returned with a warning.
     Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
     """
     _check_options(model, train, valid, certificate, method, initial)
@@ -130,7 +133,25 @@ def _result(objective, tracker, scaler, train, certificate, seed, interrupted, s
     proof = None if certificate is None else certify(identified, certificate)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
+    _warn_of_poor(tracker, valid)
     return FitResult(identified, proof, history, tracker.best_iteration, interrupted, seconds)
+
+
+def _warn_of_poor(tracker: Tracker, valid: np.ndarray):
+    """A certificate says nothing of accuracy: say so where the model that was kept is useless."""
+    kept, seen = tracker.best_error, float(np.nanmin(valid))
+    if kept >= 1:
+        worse = f"the kept model is no better than the mean of the outputs: validation error {kept:.2g} deviations"
+    elif kept > 2 * seen:
+        worse = f"the certificate costs accuracy: validation error {kept:.2g} deviations, {seen:.2g} seen without proof"
+    else:
+        return
+    warnings.warn(
+        f"{worse} (iteration {tracker.best_iteration} of {len(valid)}); the plant may integrate, be much slower than "
+        "the samples, or move elsewhere in the validation part: sample more slowly, ask for a smaller margin, train on "
+        "a longer record, or compare certificate=None",
+        stacklevel=4,
+    )
 
 
 def _windows(scaler: Scaler, train: Experiment, window: int | None, washout: int) -> Batch:
@@ -154,8 +175,9 @@ def _check_options(model, train, valid, certificate, method, initial):
             f"the model has nu = {model.nu}, ny = {model.ny}; the data have {train.nu} inputs {train.u_names} and "
             f"{train.ny} outputs {train.y_names}"
         )
-    if valid is not None and (valid.u_names, valid.y_names, valid.dt) != (train.u_names, train.y_names, train.dt):
-        raise ValueError("train and valid have different channels or sampling times; split one Experiment")
+    channels = ("u_names", "y_names", "u_units", "y_units", "dt")
+    if valid is not None and any(getattr(valid, k) != getattr(train, k) for k in channels):
+        raise ValueError("train and valid have different channels, units or sampling times; split one Experiment")
     if certificate is not None and certificate not in METHODS:
         raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(METHODS)} or None")
     if method != "auto" and method not in METHODS.get(certificate or "", ("auto",)):

@@ -133,6 +133,9 @@ class IdentifiedModel:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
+            mask = os.umask(0)
+            os.umask(mask)
+            partial.chmod(0o666 & ~mask)  # temporary files are private, a saved model is as readable as any file
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -175,6 +178,16 @@ class IdentifiedModel:
                 f"the experiment has inputs {experiment.u_names} and outputs {experiment.y_names}; "
                 f"the model was trained on {self.u_names} and {self.y_names}, in this order"
             )
+        for label in ("u", "y"):
+            names, ours, theirs = (
+                getattr(o, f"{label}_{k}") for o, k in ((self, "names"), (self, "units"), (experiment, "units"))
+            )
+            for name, unit, other in zip(names, ours, theirs, strict=True):
+                if unit and other and unit != other:
+                    raise ValueError(
+                        f'channel "{name}" of the experiment is in {other}, the model was trained in {unit}; convert '
+                        f"it, or give {label}_units= if only the spelling differs"
+                    )
         if not np.isclose(experiment.dt, self.dt, rtol=1e-6):
             raise ValueError(f"the experiment has dt = {experiment.dt} s, the model {self.dt} s; resample the data")
 

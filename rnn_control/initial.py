@@ -1,4 +1,4 @@
-"""Initial states from the first samples of a record: regularised Gauss-Newton on the roll-out."""
+"""Initial states from the first samples of a record: regularised, projected Gauss-Newton on the roll-out."""
 
 import numpy as np
 
@@ -9,27 +9,46 @@ PRIOR = 1e-3
 """Weight of |x0|^2 beside the mean squared output error: decides states that the window does not show."""
 
 
+HALVINGS = 0.5 ** np.arange(10)[:, None]
+"""Steps that are tried along each direction, all at once."""
+
+
 def initial_state(
-    kernel: Kernel, model: Model, u: np.ndarray, y: np.ndarray, iterations: int = 4, step: float = 1e-5
+    kernel: Kernel, model: Model, u: np.ndarray, y: np.ndarray, iterations: int = 20, step: float = 1e-5
 ) -> np.ndarray:
     """x0 (nx,) that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny), in the state box.
 
-    Everything normalised. Derivatives by forward differences, all directions one batch of simulations.
+    Everything normalised. Derivatives by forward differences, all directions one batch of simulations. States that rest
+    on the box and are pushed outwards are held there; the search ends where a step gains less than 0.1 %.
     """
     nx, p = model.nx, model.theta()
+    x0 = np.zeros(nx)
     if not len(u):
-        return np.zeros(nx)
+        return x0
     box = model.state_box(p, model.input_box()).detach().numpy()
-    x0, best, best_cost = np.zeros(nx), np.zeros(nx), np.inf
+
+    def errors(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        outputs = np.stack([yhat for _, yhat in kernel.simulate(p, starts, [u] * len(starts))])
+        error = (y - outputs).reshape(len(starts), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            costs = (error**2).mean(1) + PRIOR * (starts**2).sum(1)
+        return error, np.where(np.isfinite(costs), costs, np.inf)
+
     for _ in range(iterations):
-        starts = np.vstack([x0, x0 + step * np.eye(nx)])
-        outputs = np.stack([yhat for _, yhat in kernel.simulate(p, starts, [u] * (nx + 1))])
-        error = (y - outputs[0]).ravel()
-        cost = (error**2).mean() + PRIOR * x0 @ x0
-        if not cost < best_cost:
+        error, costs = errors(np.vstack([x0, x0 + step * np.eye(nx)]))
+        if not np.isfinite(costs).all():
             break
-        best, best_cost = x0, cost
-        J = (outputs[1:] - outputs[0]).reshape(nx, -1).T / step
-        H = J.T @ J / len(error) + PRIOR * np.eye(nx)
-        x0 = np.clip(x0 + np.linalg.solve(H, J.T @ error / len(error) - PRIOR * x0), -box, box)
-    return best
+        J = (error[0] - error[1:]).T / step
+        H = J.T @ J / len(J) + PRIOR * np.eye(nx)
+        downhill = J.T @ error[0] / len(J) - PRIOR * x0
+        free = (abs(x0) < box) | (x0 * downhill < 0)
+        direction = np.zeros(nx)
+        direction[free] = np.linalg.solve(H[np.ix_(free, free)], downhill[free])
+        tried = np.clip(x0 + HALVINGS * direction, -box, box)
+        _, trial_costs = errors(tried)
+        best = int(trial_costs.argmin())
+        if trial_costs[best] < costs[0]:
+            x0 = tried[best]
+        if not trial_costs[best] < 0.999 * costs[0]:
+            break
+    return x0

@@ -8,6 +8,9 @@ from .certify import condition, is_proved
 from .kernel import Batch, Kernel
 from .model import Model
 
+LARGEST_NOISE = 0.02
+"""Share of the outputs' variance that the prior takes for noise at most: a bad start must not shrink the parameters."""
+
 
 class Objective:
     """J(v) = mean w (yhat - y)^2 + penalty |max(0, excess)|^2 + prior noise / N |theta|^2.
@@ -22,7 +25,7 @@ class Objective:
 
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
-        estimate_x0: bool, prior: float = 0.1, prior_x0: float = 1e-4,
+        estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4,
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
         self.property, self.method, self.margin = property, method, margin
@@ -39,7 +42,7 @@ class Objective:
         self.load(v)
         loss, _, _ = self.kernel.loss_grad(self.model.theta(), self.initial_states(v), self.data)
         total = sum(float(w.sum()) for w in self.data.w)
-        self.penalty, self.decay = penalty, self.prior * min(loss / total, 1.0) / total
+        self.penalty, self.decay = penalty, self.prior * min(loss / total, LARGEST_NOISE) / total
 
     def start(self) -> np.ndarray:
         """v of the model as it is: weights from the power iteration, records at rest."""

@@ -112,7 +112,7 @@ def _read_columns(
         unit = table.units[i] if time_unit is None else time_unit
         t = seconds(column(i), where(i), unit, gaps, place, table.is_comma_decimal)
     elif dt is None:
-        _raise_no_dt(table)
+        _raise_no_dt(table, {*chosen["u"], *chosen["y"]})
     names = {k: [table.names[i] for i in v] for k, v in chosen.items()}
     units = {k: [table.units[i] for i in v] for k, v in chosen.items()}
     return {
@@ -124,7 +124,8 @@ def _read_columns(
     }
 
 
-def _raise_no_dt(table):
-    near = [n for n in table.names if n.lower() in ("t", "time", "timestamp", "date", "zeit")]
+def _raise_no_dt(table, used):
+    free = [n for i, n in enumerate(table.names) if i not in used]  # a column T may be a temperature
+    near = [n for n in free if n.lower() in ("t", "time", "timestamp", "date", "zeit")]
     hint = f'; it has a column "{near[0]}": time="{near[0]}"' if near else ""
     raise ValueError(f"{table.file}: no sampling time; give dt= in s, or time= the time column{hint}")

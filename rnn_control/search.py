@@ -84,7 +84,8 @@ def optimise(
             objective.settle(v, penalty)
             v = _lbfgs(objective, tracker, v, polish // len(STAGES), patience)
             v = _repair(objective, tracker, v)
-            if i and tracker.stalled(patience):
+            # where nothing was certified yet, only a heavier penalty can help
+            if i and tracker.stalled(patience) and objective.is_certified(v):
                 break
     except KeyboardInterrupt:
         return True

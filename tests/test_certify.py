@@ -263,4 +263,4 @@ def test_forgetting_time_is_enough():
 
 def test_certificate_reads_like_a_report():
     text = str(certify(identified(Cascade(GRU(2, 2, 3), LipschitzRNN(2, 1, 3)))))
-    assert all(word in text for word in ("deltaISS", "decay rate per step", "gain valve 0 -> T0", "K per L/min"))
+    assert all(word in text for word in ("deltaISS", "decay rate per step", "gain bound valve 0 -> T0", "K per L/min"))

@@ -256,6 +256,12 @@ def test_missing_sampling_time_names_the_way_out(tmp_path):
         Experiment.from_csv(write(tmp_path, table()), u="Tc", y="T")
 
 
+def test_missing_sampling_time_does_not_propose_a_temperature_as_time(tmp_path):
+    with pytest.raises(ValueError, match="no sampling time") as error:
+        Experiment.from_csv(write(tmp_path, "u,T\n1,20\n2,21\n1,23\n"), u="u", y="T")
+    assert 'time="T"' not in str(error.value)
+
+
 def test_column_in_both_roles_is_refused(tmp_path):
     with pytest.raises(ValueError, match='"T" is named both in u and in y'):
         Experiment.from_csv(write(tmp_path, table()), u=["Tc", "T"], y="T", dt=1)

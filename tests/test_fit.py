@@ -213,3 +213,14 @@ def test_read_out_alone_fits_what_is_linear_in_the_states(train, valid):
     result = fit(model, train, valid, epochs=0, polish=0, washout=20, progress=False)
     assert min(result.model.score(valid, washout=20).fit) > 70
     assert torch.equal(before, result.model.model.Wx)
+
+
+def test_certified_model_of_an_integrating_level_is_returned_with_a_warning():
+    rng = np.random.default_rng(0)
+    u = np.repeat(rng.uniform(-1, 1, 60), 10)[:, None]
+    y = np.cumsum(np.vstack([[0.0], u[:-1]]), 0)
+    level = Experiment(u, y, 2.0)
+    train, valid, _ = level.split(0.6, 0.3)
+    with pytest.warns(UserWarning, match=r"validation error .* deviations.*may integrate"):
+        result = fit(start(), train, valid, margin=0.1, epochs=20, polish=60, progress=False)
+    assert result.certificate.holds

@@ -1,5 +1,6 @@
 """Identified models: units at one boundary, and files that are whole, unchanged, or refused."""
 
+import dataclasses
 import json
 import os
 
@@ -9,10 +10,12 @@ import safetensors.torch
 import torch
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose
+from scipy.optimize import least_squares
 from zoo import identified, inputs, quick_gru, randomised
 
 from rnn_control import ESN, GRU, Experiment, IdentifiedModel
 from rnn_control.identified import SCHEMA, _fingerprint
+from rnn_control.initial import PRIOR
 from rnn_control.simulate import simulate
 
 
@@ -72,6 +75,33 @@ def test_record_of_other_channels_or_sampling_is_refused(model, record, change):
     labels = dict(dt=model.dt, u_names=model.u_names, y_names=model.y_names) | change
     with pytest.raises(ValueError, match="trained on|resample"):
         model.score(Experiment(record.u, record.y, **labels))
+
+
+@pytest.mark.parametrize("label", ["u_units", "y_units"])
+def test_record_in_other_units_is_refused_and_unknown_units_pass(model, record, label):
+    units = tuple(f"unit {i}" for i in range(len(getattr(model, label))))
+    labels = {k: getattr(model, k) for k in ("u_names", "y_names")} | {label: units}
+    theirs = Experiment(record.u, record.y, model.dt, **labels)
+    assert min(dataclasses.replace(model, **{label: ("",) * len(units)}).score(theirs).fit) > 99
+    ours = dataclasses.replace(model, **{label: (*units[:-1], "furlong")})
+    with pytest.raises(ValueError, match=f"is in {units[-1]}, the model was trained in furlong"):
+        ours.score(theirs)
+
+
+def test_initial_state_is_the_least_squares_one_although_some_states_rest_on_the_box(model):
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        x0, u = rng.choice([-1.0, 1.0], 5), inputs(rng, 50, 2)
+        noise = 0.3 * model.scaler.y_std * rng.normal(size=(50, 3))
+        u = model.scaler.u_out(u)
+        y = model.simulate(u, x0) + noise
+
+        def residuals(x, u=u, y=y):
+            error = (model.simulate(u, x) - y) / model.scaler.y_std
+            return np.concatenate([error.ravel() / np.sqrt(error.size), np.sqrt(PRIOR) * x])
+
+        best = 2 * least_squares(residuals, np.zeros(5), bounds=(-1, 1)).cost
+        assert (residuals(model.initial_state(u, y)) ** 2).sum() < 1.01 * best
 
 
 @pytest.mark.parametrize("u", [np.zeros((4, 3)), np.zeros(4), np.full((4, 2), np.nan), np.zeros((4, 2, 1))], ids=str)
@@ -152,3 +182,8 @@ def test_fixed_reservoir_is_saved_not_redrawn(tmp_path):
     before = identified(randomised(ESN(1, 1, 5, seed=4), 7))
     after = IdentifiedModel.load(before.save(tmp_path / "esn"))
     assert torch.equal(after.model.Wx, before.model.Wx)
+
+
+def test_saved_file_is_as_readable_as_any_other(model, tmp_path):
+    (tmp_path / "plain").touch()
+    assert model.save(tmp_path / "m").stat().st_mode == (tmp_path / "plain").stat().st_mode
