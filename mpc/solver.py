@@ -18,6 +18,8 @@ def ipopt_options(max_time: float | None, tol: float) -> dict[str, Any]:
         "ipopt.warm_start_slack_bound_push": 1e-6,
         "ipopt.mu_init": 1e-4,
         "ipopt.mu_strategy": "adaptive",
+        # relaxed bounds would let every slack of a soft bound go negative and earn a negative price
+        "ipopt.bound_relax_factor": 0.0,
     }
     if max_time is not None:
         if not max_time > 0:
