@@ -19,6 +19,9 @@ class Bound(NamedTuple):
     the set |x_i| <= state_box_i in which both trajectories must start (None: anywhere); |u_i| <= u_max_i is assumed
     throughout. `blocks` lists (size, ord), `input_ord` is the norm of du, `sharp_gain` a steady gain per block better
     than drive / (1 - rate), if known, `row_rates` the rates whose maximum is `rate`, if there are several.
+
+    With a `metric` P, V(e) = sqrt(e' P e) instead: one block of order 2 and scale one. `multipliers` belong to the
+    matrix inequality behind it, if there is one.
     """
 
     residual: Tensor
@@ -31,6 +34,8 @@ class Bound(NamedTuple):
     offset: Tensor | float = 0.0
     sharp_gain: Tensor | None = None
     row_rates: Tensor | None = None
+    metric: Tensor | None = None
+    multipliers: Tensor | None = None
 
     def excess(self, margin: float) -> Tensor:
         """By how much the condition, and a rate of 1 - margin, are missed; all <= 0 if they are not.
@@ -47,8 +52,10 @@ class Bound(NamedTuple):
         return (self.drive / (1 - self.rate)).expand(len(self.blocks))
 
     def seen_through(self, C: Tensor) -> Tensor:
-        """Largest |C e| per row on V(e) <= 1, for an elementwise non-negative C: the dual norms of the blocks."""
-        weighted, parts, start = C * self.scale, [], 0
+        """Largest |C e| per row and block where that block of V (or V itself) is at most 1: the dual norms."""
+        if self.metric is not None:
+            return (C @ torch.linalg.solve(self.metric, C.T)).diagonal().clamp(min=0).sqrt()[:, None]
+        weighted, parts, start = C.abs() * self.scale, [], 0
         for size, order in self.blocks:
             part = weighted[:, start : start + size]
             parts.append(part.sum(1) if order == torch.inf else torch.linalg.vector_norm(part, dim=1))

@@ -13,7 +13,8 @@ class Certificate:
         || e(k) || <= overshoot rate^k || e(0) || + ...      |y_a(k) - y_b(k)|_j -> at most sum_i gain[j, i] max |du_i|
 
     e is the difference of two trajectories (deltaISS) or the state itself (ISS, then plus `offset`). The norm is the
-    largest over `blocks` (size, order) of the block's norm; in the blocks scaled by `scale` there is no overshoot.
+    largest over `blocks` (size, order) of the block's norm; in the blocks scaled by `scale` there is no overshoot, nor
+    in sqrt(e' P e) with P = `metric`, if there is one (`multipliers` are then those of the matrix inequality).
     `steady` [state][input] bounds the differences that unit differences of the inputs sustain (infinity norms only).
     States are normalised (no unit); gain, input_box and times are physical if the model knows its units.
     """
@@ -29,6 +30,8 @@ class Certificate:
     offset: float
     scale: tuple[float, ...]
     blocks: tuple[tuple[int, str], ...]
+    metric: tuple[tuple[float, ...], ...] | None
+    multipliers: tuple[float, ...]
     steady: tuple[tuple[float, ...], ...]
     input_box: tuple[tuple[float, ...], ...]
     state_box: tuple[float, ...] | None

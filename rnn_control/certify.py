@@ -118,7 +118,7 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
     # a NaN in a bias or read-out enters no condition, and yet no trajectory
     holds = is_proved(bound) and all(bool(torch.isfinite(v).all()) for v in p.values())
     rate, scale = float(bound.rate) * (1 + SLACK), bound.scale.numpy()
-    overshoot = _above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
+    overshoot = _overshoot(bound)
     scaler, labels = _units(model, plain)
     gain, steady, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), None
     if holds:
@@ -136,6 +136,8 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
         gain=_rows(gain),
         offset=float(bound.offset * bound.scale.max()),
         scale=tuple(scale.tolist()),
+        metric=None if bound.metric is None else _rows(bound.metric.numpy()),
+        multipliers=() if bound.multipliers is None else tuple(bound.multipliers.tolist()),
         blocks=tuple((size, str(order)) for size, order in bound.blocks),
         steady=_rows(steady),
         input_box=_rows(box),
@@ -145,6 +147,15 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
         weights_sha256=weights_hash(plain),
         **labels,
     )
+
+
+def _overshoot(bound: Bound) -> float:
+    """max ||e|| / V(e) over min ||e|| / V(e)."""
+    if bound.metric is not None:
+        values = torch.linalg.eigvalsh(bound.metric)
+        return float((values[-1] / values[0]).sqrt()) * (1 + 1e-9) if values[0] > 0 else math.inf
+    scale = bound.scale.numpy()
+    return _above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
 
 
 def _gain(plain: Model, p: Params, u_max, bound: Bound, method: str) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +168,7 @@ def _gain(plain: Model, p: Params, u_max, bound: Bound, method: str) -> tuple[np
     if any(order != torch.inf for _, order in bound.blocks):
         return gain, np.empty((0, plain.nu))
     S = steady_gain(plain.comparison(p, u_max))
-    return (C @ S).numpy() if method == "weighted" else gain, S.numpy()
+    return (C.abs() @ S).numpy() if method == "weighted" else gain, S.numpy()
 
 
 def _units(model, plain: Model) -> tuple[Scaler, dict[str, Any]]:

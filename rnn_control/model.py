@@ -68,8 +68,8 @@ class Model(nn.Module, ABC):
         return p.C @ x + p.b_y
 
     def output_map(self, p: Params) -> Tensor:
-        """Elementwise bound (ny, nx) of |dg/dx|; |C| for the linear read-out."""
-        return p.C.abs()
+        """The matrix C (ny, nx) of the linear read-out y = C x + b_y."""
+        return p.C
 
     def output_box(self, p: Params, u_max: Tensor) -> Tensor:
         """Largest |y| per channel for states in the box and |u| <= u_max."""

@@ -20,6 +20,11 @@ def relu(a):
     return torch.relu(a) if isinstance(a, Tensor) else ca.fmax(a, 0)
 
 
+def mix(z, a, b):
+    """z a + (1 - z) b: said by name, because for a gate z in [0, 1] this is a convex combination."""
+    return z * a + (1 - z) * b
+
+
 def vcat(*parts):
     """Stack columns on top of one another."""
     return torch.cat(parts, 0) if isinstance(parts[0], Tensor) else ca.vertcat(*parts)

@@ -18,7 +18,7 @@ def fit_readout(model: Model, kernel: Kernel, x0: np.ndarray, data: Batch, ridge
     if "C" not in free:
         return
     p = model.theta()
-    seen = model.output_map(p).detach().sum(0) != 0
+    seen = model.output_map(p).detach().abs().sum(0) != 0
     columns = seen.nonzero().flatten().numpy() if int(seen.sum()) == free["C"].shape[1] else np.arange(model.nx)
     rolled = kernel.simulate(p, x0, data.u)
     S = np.concatenate([x[:-1][:, columns] for x, _ in rolled])

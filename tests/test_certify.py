@@ -99,7 +99,7 @@ class Theorems:
         for model, p, u_max in random_sets(factory):
             xa, xb = pairs(rng, box_of(model, p, u_max))
             ya, yb = model.g(p, xa), model.g(p, xb)
-            limit = model.output_map(p) @ (xa - xb).abs()
+            limit = model.output_map(p).abs() @ (xa - xb).abs()
             assert bool(((ya - yb).abs() <= limit * (1 + 1e-12) + 1e-13).all())
             assert bool((ya.abs() <= model.output_box(p, u_max)[:, None] * (1 + 1e-12)).all())
 

@@ -76,7 +76,7 @@ class Cascade(Model):
 
     def comparison(self, p, u_max):
         """Stacked: T_i(v_i) + N_i |C_(i-1)| v_(i-1)."""
-        systems = [(m.comparison(q, box), part, m.output_map(q)) for m, q, part, box in self.boxes(p, u_max)]
+        systems = [(m.comparison(q, box), part, m.output_map(q).abs()) for m, q, part, box in self.boxes(p, u_max)]
 
         def T(v):
             out, drive = [], None

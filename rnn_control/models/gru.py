@@ -4,7 +4,7 @@ import torch
 
 from ..bounds import Bound, Comparison, gate_range, inf_norm, reach, sigmoid_slope, tanh_slope
 from ..model import Initialiser, Model, Params
-from ..ops import sigmoid, tanh
+from ..ops import mix, sigmoid, tanh
 
 
 class GRU(Model):
@@ -37,7 +37,7 @@ class GRU(Model):
         z = sigmoid(p.Wz @ u + p.Uz @ x + p.bz)
         f = sigmoid(p.Wf @ u + p.Uf @ x + p.bf)
         r = tanh(p.Wr @ u + p.Ur @ (f * x) + p.br)
-        return z * x + (1 - z) * r
+        return mix(z, x, r)
 
     def state_box(self, p, u_max):
         return torch.ones(self.nx, dtype=u_max.dtype)

@@ -52,7 +52,7 @@ class LSTM(Model):
         return p.C @ x[self.nx // 2 :] + p.b_y
 
     def output_map(self, p):
-        return torch.cat([torch.zeros_like(p.C), p.C.abs()], 1)
+        return torch.cat([torch.zeros_like(p.C), p.C], 1)
 
     def output_box(self, p, u_max):
         return p.C.abs().sum(1) + p.b_y.flatten().abs()
