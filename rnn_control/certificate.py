@@ -2,8 +2,17 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
+
+WORDS = {"kind", "property", "method", "blocks", "u_names", "y_names", "u_units", "y_units", "weights_sha256", "proof"}
+"""Fields whose texts are texts; elsewhere a text is a number that JSON cannot write: Infinity, NaN."""
+
+
+def steps_until(left: float, rate: float, overshoot: float) -> int:
+    """The least k >= 1 with overshoot rate^k <= left, for 0 < left < 1."""
+    return max(1, math.ceil(math.log(left / overshoot) / math.log(max(rate, 1e-300))))
 
 
 @dataclass(frozen=True)
@@ -16,7 +25,8 @@ class Certificate:
     largest over `blocks` (size, order) of the block's norm; in the blocks scaled by `scale` there is no overshoot, nor
     in sqrt(e' P e) with P = `metric`, if there is one (`multipliers` are then those of the matrix inequality).
     `steady` [state][input] bounds the differences that unit differences of the inputs sustain (infinity norms only).
-    States are normalised (no unit); gain, input_box and times are physical if the model knows its units.
+    `ultimate` [output] = (low, high) is where ISS says that every output ends up under inputs of the box (ISS only).
+    States are normalised (no unit); gain, ultimate, input_box, times are physical if the model knows its units.
     """
 
     kind: str
@@ -43,6 +53,7 @@ class Certificate:
     u_units: tuple[str, ...]
     y_units: tuple[str, ...]
     weights_sha256: str
+    ultimate: tuple[tuple[float, ...], ...] = ()
     proof: str = "floating point"
     others: tuple["Certificate", ...] = ()
 
@@ -50,9 +61,16 @@ class Certificate:
         """1 - rate."""
         return 1 - self.rate
 
+    def forgetting(self, left: float) -> tuple[int, float | None]:
+        """Steps, and seconds if dt is known, after which at most the share `left` of ||e(0)|| is left: 0.5, 0.1 .."""
+        if not (self.holds and 0 < left < 1):
+            raise ValueError(f"left is {left}, holds is {self.holds}; ask a certificate that holds for 0 < left < 1")
+        steps = steps_until(left, self.rate, self.overshoot)
+        return steps, None if self.dt is None else steps * self.dt
+
     def to_json(self) -> str:
-        """All fields, as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        """All fields, as JSON; numbers that are not finite as texts."""
+        return json.dumps(_finite(dataclasses.asdict(self)), indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Certificate":
@@ -65,7 +83,8 @@ class Certificate:
         if set(fields) != names:
             raise ValueError(f"not a certificate: fields {sorted(set(fields) ^ names)} are missing or unknown")
         others = tuple(cls._from_dict(other) for other in fields["others"])
-        return cls(**{k: _tuples(v) for k, v in fields.items() if k != "others"}, others=others)
+        values = {k: v if k in WORDS else _numbers(v) for k, v in fields.items() if k != "others"}
+        return cls(**{k: _tuples(v) for k, v in values.items()}, others=others)
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -80,10 +99,11 @@ class Certificate:
             rows += [
                 ("decay rate per step", f"{self.rate:.6f}   (margin {self.margin():.2e})"),
                 ("overshoot", f"{self.overshoot:.4g}"),
-                ("99 % forgotten after", self._forgetting()),
+                ("50, 90, 99 % forgotten after", self._forgetting()),
             ]
             if self.property == "iss":
                 rows += [("offset at zero input", f"{self.offset:.4g} (normalised state, scaled norm)")]
+            rows += [(f"{y} ends within", f"{a:.6g} .. {b:.6g} {unit}") for y, (a, b), unit in self._ends()]
             rows += [(f"gain bound {u} -> {y}", value) for u, y, value in self._gains()]
         else:
             rows += [("largest residual", f"{self.residual:+.3e}   (must be negative)")]
@@ -94,8 +114,12 @@ class Certificate:
         return rows + [(f"also tried: {o.method}", f"rate {o.rate:.6f}" if o.holds else "refused") for o in self.others]
 
     def _forgetting(self) -> str:
-        seconds = self.seconds_to_forget
-        return f"{self.steps_to_forget} steps" + ("" if seconds is None else f" = {seconds:.6g} s")
+        steps, seconds = zip(*map(self.forgetting, (0.5, 0.1, 0.01)), strict=True)
+        text = ", ".join(map(str, steps)) + " steps"
+        return text + ("" if self.dt is None else " = " + ", ".join(f"{s:.6g}" for s in seconds) + " s")
+
+    def _ends(self):
+        return zip(self.y_names, self.ultimate, self.y_units, strict=bool(self.ultimate))
 
     def _gains(self):
         for j, y in enumerate(self.y_names):
@@ -104,6 +128,23 @@ class Certificate:
 
     def _domain(self):
         return zip(self.u_names, self.input_box, self.u_units, strict=True)
+
+
+def _finite(value) -> Any:
+    """Infinity and NaN as the texts that float() reads."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN") if _is_odd(value) else value
+
+
+def _is_odd(value) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _numbers(value) -> Any:
+    return [_numbers(v) for v in value] if isinstance(value, list) else float(value) if type(value) is str else value
 
 
 def _tuples(value) -> Any:

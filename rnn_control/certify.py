@@ -11,7 +11,7 @@ import torch
 
 from . import check
 from .bounds import Bound, perron_weights, steady_gain, weighted_bound
-from .certificate import Certificate
+from .certificate import Certificate, steps_until
 from .identified import IdentifiedModel
 from .model import Model, Params
 from .scaler import Scaler
@@ -87,7 +87,7 @@ def _proved(model, plain: Model, c: Certificate) -> Certificate:
     except (ValueError, NotImplementedError, ArithmeticError) as error:
         nothing = tuple((math.inf,) * plain.nu for _ in range(plain.ny))
         times = dict(steps_to_forget=None, seconds_to_forget=None)
-        return dataclasses.replace(c, holds=False, gain=nothing, proof=f"refused: {error}", **times)
+        return dataclasses.replace(c, holds=False, gain=nothing, ultimate=(), proof=f"refused: {error}", **times)
     return dataclasses.replace(c, proof="exact arithmetic")
 
 
@@ -120,11 +120,12 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
     rate, scale = float(bound.rate) * (1 + SLACK), bound.scale.numpy()
     overshoot = _overshoot(bound)
     scaler, labels = _units(model, plain)
-    gain, steady, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), None
+    gain, steady, ends, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), (), None
     if holds:
         gain, steady = _gain(plain, p, u_max, bound, method)
         gain = gain * (1 + SLACK) * scaler.y_std[:, None] / scaler.u_half
-        steps = max(1, math.ceil(math.log(0.01 / overshoot) / math.log(max(rate, 1e-300))))
+        steps = steps_until(0.01, rate, overshoot)
+        ends = _ultimate(plain, p, u_max, bound, scaler) if property == "iss" else ()
     return Certificate(
         kind=plain.kind,
         property=property,
@@ -145,6 +146,7 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
         steps_to_forget=steps,
         seconds_to_forget=None if steps is None or labels["dt"] is None else steps * labels["dt"],
         weights_sha256=weights_hash(plain),
+        ultimate=ends,
         **labels,
     )
 
@@ -169,6 +171,20 @@ def _gain(plain: Model, p: Params, u_max, bound: Bound, method: str) -> tuple[np
         return gain, np.empty((0, plain.nu))
     S = steady_gain(plain.comparison(p, u_max))
     return (C.abs() @ S).numpy() if method == "weighted" else gain, S.numpy()
+
+
+def _ultimate(plain: Model, p: Params, u_max, bound: Bound, scaler: Scaler) -> tuple[tuple[float, ...], ...]:
+    """(low, high) per output, physical, between which it ends up: by ISS, and by the invariant box if there is one.
+
+    limsup |y - g(0)|_j <= sum_b seen_through_jb (gain_b max |u| + offset): docs/theory.md, section 2.
+    """
+    C, at_rest = plain.output_map(p), plain.g(p, torch.zeros(plain.nx, 1, dtype=u_max.dtype)).flatten()
+    level = bound.gain() * torch.linalg.vector_norm(u_max, bound.input_ord) + bound.offset
+    radius = bound.seen_through(C) @ level * (1 + SLACK)
+    if bound.state_box is not None:
+        radius = torch.fmin(radius, C.abs() @ bound.state_box * (1 + SLACK))
+    ends = scaler.y_out(torch.stack([at_rest - radius, at_rest + radius]).numpy())
+    return _rows(ends.T)
 
 
 def _units(model, plain: Model) -> tuple[Scaler, dict[str, Any]]:

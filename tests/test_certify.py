@@ -1,6 +1,7 @@
 """The theorems: what a certificate promises is true of every trajectory tried, and what is not true is refused."""
 
 import dataclasses
+import json
 
 import domain
 import numpy as np
@@ -140,6 +141,23 @@ class Theorems:
         assert Certificate.from_json(certificate.to_json()) == certificate
         assert certificate.others
 
+    def test_refused_certificate_is_strict_json(self, factory):
+        certificate = certify(identified(randomised(factory(2, 2, 4), 1, 30.0)))
+        assert not certificate.holds and np.isinf(certificate.gain).all()
+        json.loads(certificate.to_json(), parse_constant=pytest.fail)
+        assert Certificate.from_json(certificate.to_json()).to_json() == certificate.to_json()  # NaN differs from NaN
+
+    def test_outputs_end_within_the_ultimate_bound(self, factory):
+        rng, model = np.random.default_rng(0), randomised(factory(2, 3, 5), 1, 0.1)
+        contract(model, "iss", "published", 0.05)
+        physical = identified(model)
+        certificate = certify(physical, "iss")
+        low, high = np.array(certificate.ultimate).T
+        for held in (1, 40):
+            u = np.repeat(rng.choice([-1, 1], (400, 2)), held, 0)[:400]
+            y = physical.simulate(physical.scaler.u_out(u))[200:]
+            assert (y >= low).all() and (y <= high).all()
+
     def test_hash_changes_with_one_bit_of_one_weight(self, factory):
         model = randomised(factory(2, 2, 4), 1)
         hashes = {weights_hash(model)}
@@ -257,8 +275,22 @@ def test_forgetting_time_is_enough():
     model = GRU(1, 1, 4)
     certificate = certify(identified(model, dt=3.0))
     k = certificate.steps_to_forget
-    assert certificate.overshoot * certificate.rate**k <= 0.01 < certificate.overshoot * certificate.rate ** (k - 1)
     assert certificate.seconds_to_forget == 3.0 * k
+    assert certificate.forgetting(0.01) == (k, 3.0 * k)
+    for left in (0.5, 0.1, 0.01):
+        k, _ = certificate.forgetting(left)
+        assert certificate.overshoot * certificate.rate**k <= left < certificate.overshoot * certificate.rate ** (k - 1)
+
+
+def test_time_to_forget_of_a_refused_certificate_is_refused():
+    refused = certify(randomised(GRU(1, 1, 4), 0, 30.0))
+    with pytest.raises(ValueError, match="certificate that holds"):
+        refused.forgetting(0.5)
+
+
+def test_channel_called_infinity_survives_json():
+    certificate = dataclasses.replace(certify(GRU(1, 1, 2)), u_names=("Infinity",))
+    assert Certificate.from_json(certificate.to_json()) == certificate
 
 
 def test_certificate_reads_like_a_report():
