@@ -14,6 +14,7 @@ from .models import MODELS
 from .models.cascade import Cascade
 from .models.esn import ESN
 from .models.gru import GRU
+from .models.gru_reset_after import GRUResetAfter
 from .models.lipschitz_rnn import LipschitzRNN
 from .models.lstm import LSTM
 from .models.nnarx import NNARX
@@ -22,6 +23,6 @@ from .scaler import Scaler
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "CasadiModel", "Cascade", "Certificate", "CertificateError", "Experiment",
-    "FitResult", "IdentifiedModel", "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify", "fit",
-    "plot_forgetting",
+    "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify",
+    "fit", "plot_forgetting",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 import torch
 from zoo import cascade_of_three, identified, randomised, tensors
 
-from rnn_control import ESN, GRU, LSTM, Cascade, Certificate, LipschitzRNN, certify
+from rnn_control import ESN, GRU, LSTM, Cascade, Certificate, GRUResetAfter, LipschitzRNN, certify
 from rnn_control.bounds import Comparison, inf_norm, steady_gain, two_norm
 from rnn_control.certify import weights_hash
 from rnn_control.contract import contract
@@ -196,6 +196,26 @@ def test_gru_that_only_two_norms_would_accept_is_refused(seed):
         model.Uz.copy_(torch.from_numpy(0.05 * rotation))
     assert wrong_two_norm(model, model.theta()) < 0 < inf_norm(model.Ur) - 2
     assert not certify(model, method="published").holds
+
+
+def wrong_without_bhn(model, p):
+    """The published condition carried over to torch's GRU with ||Un|| for H: false (docs/theory.md, Theorem 12)."""
+    one_z, _, rbar, phi, _ = model.published_gates(p, model.input_box())
+    eta = inf_norm(p.Un) * (rbar + inf_norm(p.Ur) / 4)
+    return eta - 1 + (1 + phi) / 4 * inf_norm(p.Uz) / one_z
+
+
+def test_bistable_gru_that_only_a_forgotten_bias_would_accept_is_refused():
+    model = randomised(GRUResetAfter(1, 1, 1), 0, 0.0)
+    with torch.no_grad():
+        for value, number in ((model.bhn, 8.0), (model.bn, -4.0), (model.Ur, 4.0)):
+            value.fill_(number)
+    x, p = torch.tensor([[0.1, -0.1]], dtype=torch.float64), model.theta()
+    for _ in range(100):
+        x = model.f(p, x, torch.zeros(1, 2, dtype=torch.float64))
+    assert float((x[:, 0] - x[:, 1]).detach()) > 1.99  # two equilibria
+    assert float(wrong_without_bhn(model, p).detach()) <= -1 + 1e-12
+    assert not any(certify(model, method=method).holds for method in METHODS)
 
 
 def test_lstm_that_only_the_largest_entry_would_accept_is_refused():

@@ -6,12 +6,14 @@ from ..model import Model
 from .cascade import Cascade
 from .esn import ESN
 from .gru import GRU
+from .gru_reset_after import GRUResetAfter
 from .lipschitz_rnn import LipschitzRNN
 from .lstm import LSTM
 from .nnarx import NNARX
 
 MODELS: dict[str, type[Model]] = {
     "gru": GRU,
+    "gru_reset_after": GRUResetAfter,
     "lstm": LSTM,
     "esn": ESN,
     "nnarx": NNARX,
