@@ -18,11 +18,12 @@ from .models.gru_reset_after import GRUResetAfter
 from .models.lipschitz_rnn import LipschitzRNN
 from .models.lstm import LSTM
 from .models.nnarx import NNARX
+from .models.ren import REN, LipschitzREN
 from .report import Report
 from .scaler import Scaler
 
 __all__ = [
-    "ESN", "GRU", "LSTM", "MODELS", "NNARX", "CasadiModel", "Cascade", "Certificate", "CertificateError", "Experiment",
-    "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify",
-    "fit", "plot_forgetting",
+    "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
+    "Experiment", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN", "LipschitzRNN", "Model", "Report",
+    "Scaler", "Score", "certify", "fit", "plot_forgetting",
 ]  # fmt: skip

@@ -63,7 +63,7 @@ class Printer:
                 self.emit(node)
 
     def needed(self, results) -> set:
-        found, stack = set(), [n for n in results if n is not None]
+        found, stack = set(), [n for n in results if not is_zero(n)]
         while stack:
             node = stack.pop()
             if node not in found:
@@ -162,6 +162,8 @@ class Printer:
 
         Outer products a b' are collected over a block and added as one matrix product: target stays in registers.
         """
+        if is_zero(node):
+            return "", "", ""
         pointer, rows, columns, _ = self.values[node]
         if pointer != "outer":
             self.plain(node)
@@ -179,6 +181,11 @@ class Printer:
             f"for (int j = 0; j < {columns}; j++) {target}[i*{columns}+j] += acc[j]; }}"
         )
         return buffers, step, flush
+
+
+def is_zero(node) -> bool:
+    """The gradient of a parameter that f and g do not read, such as one that only a certificate needs."""
+    return node is None or str(node.target) == "aten.zeros_like.default"
 
 
 BLOCK = 32

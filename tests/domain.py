@@ -31,6 +31,7 @@ class Sets(NamedTuple):
     gain: Tensor  # (blocks, S, 1)
     offset: Tensor  # (S, 1)
     input_ord: float
+    metric: Tensor | None  # (S, nx, nx), for conditions in a quadratic norm
 
 
 @torch.no_grad()
@@ -103,7 +104,7 @@ def factors(model, free, u_max, property, method, aim) -> Tensor:
 
 @torch.no_grad()
 def violate(model: Model, property: str, method: str) -> None:
-    """Scale the recurrent weights to where the residual is slightly positive."""
+    """Scale the recurrent weights to where the residual is slightly positive, or, if there is no such size, by 1000."""
     full = {name: tensors(model)[name].clone() for name in model.recurrent}
     u_max, low, high = model.input_box(), -3.0, 3.0
     for _ in range(14):
@@ -142,11 +143,14 @@ def sample(factory, property: str, method: str, shape, seed: int) -> Sets:
         column([b.rate for b in bounds])[:, None], column([b.scale for b in bounds])[:, :, None], first.blocks,
         column([b.drive for b in bounds])[:, None], column([b.gain() for b in bounds]).T[:, :, None],
         column([b.offset for b in bounds])[:, None], first.input_ord,
+        None if first.metric is None else column([b.metric for b in bounds]),
     )  # fmt: skip
 
 
 def block_norms(sets: Sets, e: Tensor) -> Tensor:
-    """(blocks, S, B) of e (S, nx, B), scaled."""
+    """(blocks, S, B) of e (S, nx, B), scaled; one block in a quadratic norm."""
+    if sets.metric is not None:
+        return (e * (sets.metric @ e)).sum(1).clamp(min=1e-300).sqrt()[None]
     parts = torch.split(e / sets.scale, [n for n, _ in sets.blocks], 1)
     return torch.stack(
         [torch.linalg.vector_norm(part, order, 1) for part, (_, order) in zip(parts, sets.blocks, strict=True)]

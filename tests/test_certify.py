@@ -7,7 +7,7 @@ import domain
 import numpy as np
 import pytest
 import torch
-from zoo import cascade_of_three, identified, randomised, tensors
+from zoo import BY_CONSTRUCTION, cascade_of_three, identified, randomised, tensors
 
 from rnn_control import ESN, GRU, LSTM, Cascade, Certificate, GRUResetAfter, LipschitzRNN, certify
 from rnn_control.bounds import Comparison, inf_norm, steady_gain, two_norm
@@ -111,8 +111,9 @@ class Theorems:
         model = randomised(factory(2, 2, 3), 1, 0.1)
         domain.violate(model, property, method)
         certificate = certify(model, property, method)
-        assert 0 < certificate.residual < 0.02
-        assert not certificate.holds
+        cannot_be_violated = model.kind in BY_CONSTRUCTION and method == "published"
+        assert certificate.holds == cannot_be_violated
+        assert cannot_be_violated or 0 < certificate.residual < 0.02
 
     @pytest.mark.parametrize("method", METHODS)
     def test_certified_gain_bounds_outputs_in_physical_units(self, factory, method):

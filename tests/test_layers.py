@@ -13,6 +13,7 @@ import pytest
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
     "ops bounds check checks certificate",
+    "lure",
     "gaps columns records_plot metrics report",
     "partition variables tables",
     "readers",

@@ -17,6 +17,8 @@ def cascade_of_three(nu, ny, size, seed=0):
 
 # name -> factory(nu, ny, size, seed=0); a class of MODELS is its own factory
 ZOO = {**MODELS, "cascade": cascade}
+BY_CONSTRUCTION = {"ren", "lipschitz_ren"}
+"""Kinds that satisfy their published condition whatever their free parameters."""
 
 
 @torch.no_grad()

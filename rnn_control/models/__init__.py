@@ -10,6 +10,7 @@ from .gru_reset_after import GRUResetAfter
 from .lipschitz_rnn import LipschitzRNN
 from .lstm import LSTM
 from .nnarx import NNARX
+from .ren import REN, LipschitzREN
 
 MODELS: dict[str, type[Model]] = {
     "gru": GRU,
@@ -18,6 +19,8 @@ MODELS: dict[str, type[Model]] = {
     "esn": ESN,
     "nnarx": NNARX,
     "lipschitz_rnn": LipschitzRNN,
+    "ren": REN,
+    "lipschitz_ren": LipschitzREN,
 }
 
 
