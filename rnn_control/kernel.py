@@ -1,107 +1,163 @@
-"""Simulation and its gradient over whole records: compiled from the cell's equations, or the literal loop."""
+"""Simulation and its derivatives over whole records: compiled from the cell's equations, or the literal loop."""
 
+import ctypes
+import math
 import os
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
-import torch
 
-from .codegen import Untraceable, c_source
-from .compile import load_library, pointer
+from .codegen import c_source
+from .compile import load_library
+from .literal import Batch, LiteralKernel
 from .model import Model, Params
-from .simulate import simulate
+from .trace import Untraceable
 
-
-class Batch(NamedTuple):
-    """Records in normalised units: lists of u (T, nu), y (T, ny) and weights w (T, ny) of the squared errors."""
-
-    u: list[np.ndarray]
-    y: list[np.ndarray]
-    w: list[np.ndarray]
-
-
-class LiteralKernel:
-    """The reference: torch steps through f and g, and differentiates what it did."""
-
-    def __init__(self, model: Model, wrt: tuple[str, ...]):
-        self.model, self.wrt = model, wrt
-
-    def simulate(self, p: Params, x0: np.ndarray, u: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """States (T+1, nx) and outputs (T, ny) of each record from its own x0 (S, nx)."""
-        p, out = Params({k: v.detach() for k, v in p.items()}), []
-        for start, inputs in zip(x0, u, strict=True):
-            x, y = simulate(self.model, p, torch.from_numpy(start), torch.from_numpy(inputs))
-            out.append((x.numpy(), y.numpy()))
-        return out
-
-    def loss_grad(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
-        """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""
-        q = Params({k: v.detach().clone().requires_grad_(k in self.wrt) for k, v in p.items()})
-        starts = torch.from_numpy(x0).clone().requires_grad_(True)
-        loss = torch.zeros((), dtype=torch.float64)
-        for i, (u, y, w) in enumerate(zip(*data, strict=True)):
-            _, yhat = simulate(self.model, q, starts[i], torch.from_numpy(u))
-            loss = loss + (torch.from_numpy(w) * (yhat - torch.from_numpy(y)) ** 2).sum()
-        inputs = [q[name] for name in self.wrt] + [starts]
-        grads = torch.autograd.grad(loss, inputs, allow_unused=True)
-        values = [np.zeros(i.shape) if g is None else g.numpy() for g, i in zip(grads, inputs, strict=True)]
-        return loss.item(), dict(zip(self.wrt, values[:-1], strict=True)), values[-1]
+TAPE_BYTES = 2**28
+"""Memory for the tape of one record (or of one group side by side); beyond it, segments of it are run twice."""
+THREADS_PAY = 5000
+"""Samples below which starting threads costs more than it saves."""
+ROWS_BYTES = 2**25
+"""Memory for rows of the Jacobian; more of them are added up block by block."""
 
 
 class CompiledKernel:
-    """The same two calls on C code generated from the same equations; records run in parallel threads."""
+    """The calls of the literal kernel on C code generated from the same equations.
 
-    def __init__(self, model: Model, wrt: tuple[str, ...]):
+    Records of one length run side by side in the lanes of vector instructions, groups of them in parallel threads; sums
+    over records are taken in their order, so that results do not depend on the threads. dtype "float32" computes in
+    single precision, which halves the work of large batches; arguments and results stay float64.
+    """
+
+    def __init__(self, model: Model, wrt: tuple[str, ...], dtype: str = "float64"):
+        if dtype not in ("float64", "float32"):
+            raise ValueError(f"dtype is {dtype!r}; it must be 'float64' or 'float32'")
         self.model, self.wrt = model, wrt
-        theta = model.theta()
-        self.names, self.shapes = list(theta), [tuple(theta[name].shape) for name in wrt]
-        self.library = load_library(c_source(model, wrt))
+        self.names, self.shapes = list(model.theta()), [tuple(model.theta()[name].shape) for name in wrt]
+        self.n_theta = sum(map(math.prod, self.shapes))
+        self.source, self.defines = c_source(model, wrt), ("SINGLE",) * (dtype == "float32")
+        self.one = load_library(self.source, *self.defines)
+        self.lanes, self.row_bytes = self.one.lanes(), self.one.row_bytes()
+
+    @cached_property
+    def side_by_side(self) -> ctypes.CDLL:
+        """The same text for many records at once, compiled when there are some."""
+        return load_library(self.source, *self.defines, "BATCH")
 
     def flat(self, p: Params) -> np.ndarray:
         return np.concatenate([p[name].detach().numpy().ravel() for name in self.names])
 
-    def rollout(self, flat: np.ndarray, x0: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        u = np.ascontiguousarray(u, float)
-        x, y = np.empty((len(u) + 1, self.model.nx)), np.empty((len(u), self.model.ny))
-        x[0] = x0
-        self.library.rollout(*map(pointer, (flat, u)), len(u), *map(pointer, (x, y)))
-        return x, y
-
     def simulate(self, p: Params, x0: np.ndarray, u: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """States (T+1, nx) and outputs (T, ny) of each record from its own x0 (S, nx)."""
         flat = self.flat(p)
-        return self.spread(lambda i: self.rollout(flat, x0[i], u[i]), [len(a) for a in u])
+
+        def one(i):
+            start, inputs = contiguous(x0[i]), contiguous(u[i])
+            x, y = np.empty((len(inputs) + 1, self.model.nx)), np.empty((len(inputs), self.model.ny))
+            run(self.one.simulate, flat, len(inputs), *([a] for a in (start, inputs, x, y)))
+            return x, y
+
+        return spread(one, range(len(u)), sum(map(len, u)))
 
     def loss_grad(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
         """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""
-        flat, size = self.flat(p), sum(int(np.prod(s)) for s in self.shapes)
+        flat, starts = self.flat(p), contiguous(x0)
+        u, y, w = ([contiguous(a) for a in part] for part in data)
+        x_bar = np.empty_like(starts)
 
-        def one(i):
-            u, y, w = (np.ascontiguousarray(part[i], float) for part in data)
-            X, Y = self.rollout(flat, x0[i], u)
-            grad, x_bar = np.zeros(size), np.empty(self.model.nx)
-            loss = self.library.adjoint(pointer(flat), pointer(u), len(u), *map(pointer, (X, Y, y, w, grad, x_bar)))
-            return loss, grad, x_bar
+        def one(group):
+            grad, loss, T = np.zeros(self.n_theta), np.zeros(1), len(u[group[0]])
+            library = self.one if len(group) == 1 else self.side_by_side
+            # empty lanes repeat the last record with weight zero
+            empty = 0 if len(group) == 1 else self.lanes - len(group)
+            rows = [*group, *group[-1:] * empty]
+            weights = [*(w[i] for i in group), *[np.zeros((T, self.model.ny))] * empty]
+            ends = [*(x_bar[i] for i in group), *[np.empty(self.model.nx)] * empty]
+            inputs = [starts[i] for i in rows], [u[i] for i in rows], [y[i] for i in rows], weights
+            run(library.loss_grad, flat, T, self.segment(T, len(rows)), *inputs, loss, grad, ends)
+            return loss[0], grad
 
-        losses, grads, x_bars = zip(*self.spread(one, [len(a) for a in data.u]), strict=True)
-        ends = np.cumsum([int(np.prod(s)) for s in self.shapes])
-        parts = np.split(np.sum(grads, 0), ends[:-1])
+        groups = self.groups([len(a) for a in u])
+        losses, grads = zip(*spread(one, groups, sum(map(len, u))), strict=True)
+        parts = np.split(np.sum(grads, 0), np.cumsum([math.prod(s) for s in self.shapes])[:-1])
         named = {n: g.reshape(s) for n, g, s in zip(self.wrt, parts, self.shapes, strict=True)}
-        return float(np.sum(losses)), named, np.stack(x_bars)
+        return float(np.sum(losses)), named, x_bar
 
-    def spread(self, job, lengths: list[int]) -> list:
-        """job(0), job(1) ..: in threads where it pays to start them (C code runs outside the interpreter's lock)."""
-        if len(lengths) == 1 or sum(lengths) < THREADS_PAY:
-            return [job(i) for i in range(len(lengths))]
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            return list(pool.map(job, range(len(lengths))))
+    def gauss_newton(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, np.ndarray, np.ndarray]:
+        """r'r, J'r and J'J of the residuals r = sqrt(w) (yhat - y), J = dr/dv.
+
+        v is every parameter in wrt, in that order and flattened, then x0 (S, nx) flattened. The gradient of the loss is
+        2 J'r; J'J is half the Gauss-Newton approximation of its Hessian. Time grows with (n_theta + nx)^2 per sample.
+        """
+        flat, n, nx = self.flat(p), self.n_theta, self.model.nx
+        blocks = spread(
+            lambda i: self.normal_equations(flat, x0[i], *(part[i] for part in data)),
+            range(len(x0)), sum(map(len, data.u)),
+        )  # fmt: skip
+        loss, g, H = 0.0, np.zeros(n + x0.size), np.zeros((n + x0.size,) * 2)
+        for i, (part, rhs, matrix) in enumerate(blocks):
+            v = np.r_[:n, n + i * nx : n + (i + 1) * nx]
+            loss += part
+            g[v] += rhs
+            H[np.ix_(v, v)] += matrix
+        return loss, g, H
+
+    def normal_equations(self, flat, x0, u, y, w):
+        """r'r, J'r and J'J of one record, over (parameters, its x0)."""
+        n, nx, ny = self.n_theta + self.model.nx, self.model.nx, self.model.ny
+        x, S = np.array(x0, float), np.eye(nx, n, n - nx)
+        loss, g, H = 0.0, np.zeros(n), np.zeros((n, n))
+        block = max(1, ROWS_BYTES // (8 * ny * n))
+        for k in range(0, len(u), block):
+            inputs, weight = contiguous(u[k : k + block]), np.sqrt(w[k : k + block])
+            yhat, J = np.empty((len(inputs), ny)), np.empty((len(inputs) * ny, n))
+            run(self.one.sensitivity, flat, len(inputs), x, S, inputs, yhat, J)
+            r = (weight * (yhat - y[k : k + block])).ravel()
+            J *= weight.reshape(-1, 1)
+            loss, g, H = loss + float(r @ r), g + J.T @ r, H + J.T @ J
+        return loss, g, H
+
+    def segment(self, samples: int, records: int) -> int:
+        """Steps on the tape: all of them if they fit, else sqrt(T)."""
+        fits = samples * records * self.row_bytes <= TAPE_BYTES
+        return max(1, samples if fits else math.isqrt(samples))
+
+    def groups(self, lengths: list[int]) -> list[list[int]]:
+        """Records to run side by side: of one length, and enough of them to fill a quarter of the lanes."""
+        same: dict[int, list[int]] = {}
+        for i, length in enumerate(lengths):
+            same.setdefault(length, []).append(i)
+        out = []
+        for members in same.values():
+            for k in range(0, len(members), self.lanes):
+                group = members[k : k + self.lanes]
+                out += [group] if len(group) >= max(2, self.lanes // 4) else [[i] for i in group]
+        return out
 
 
-THREADS_PAY = 5000
-"""Samples below which starting threads costs more than it saves."""
+def contiguous(a) -> np.ndarray:
+    return np.ascontiguousarray(a, dtype=float)
+
+
+def run(function, *arguments) -> None:
+    """Call C code: arrays by their address, lists of arrays by an array of addresses."""
+    lists = [np.array([a.ctypes.data for a in v], np.uintp) if isinstance(v, list) else v for v in arguments]
+    values = [ctypes.c_void_p(v.ctypes.data) if isinstance(v, np.ndarray) else ctypes.c_long(v) for v in lists]
+    if function(*values):
+        raise MemoryError("no memory for the tape of a record")
+
+
+def spread(job, items: Sequence, samples: int) -> list:
+    """job(item) of each, in threads where it pays to start them (C code runs outside the interpreter's lock)."""
+    workers = min(len(items), 4, os.cpu_count() or 1)
+    if workers < 2 or samples < THREADS_PAY:
+        return [job(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(job, items))
+
 
 Kernel = LiteralKernel | CompiledKernel
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from zoo import randomised
 
 from rnn_control import GRU
-from rnn_control.codegen import Untraceable
+from rnn_control.trace import Untraceable
 from rnn_control.compile import cache_folder
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel, make_kernel
 

@@ -1,0 +1,237 @@
+/* Vector arithmetic of the generated kernels: what one statement of a time step can be.
+
+   A column of n numbers takes SIZE(n) places. Compiled for one record (default) they are its n numbers and padding up
+   to whole vectors, whose content means nothing. Compiled with -DBATCH, LANES records run side by side: number i of
+   record l is at [i * LANES + l]. The generated text is the same for both. */
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef SINGLE
+typedef float real;
+typedef int whole;
+#else
+typedef double real;
+typedef long long whole;
+#endif
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+#define VL ((int)(BYTES / sizeof(real)))
+typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+typedef whole mask __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+
+#ifdef BATCH
+#define LANES (2 * VL)
+#define SIZE(n) ((n) * LANES)
+#define ROWS(n) (n)                  /* rows of a packed matrix */
+#define ONE(a, i) GET((a) + (i) % LANES) /* a single number in front of a column */
+#else
+#define LANES 1
+#define SIZE(n) (((n) + VL - 1) / VL * VL)
+#define ROWS(n) SIZE(n)
+#define ONE(a, i) ((vec){0} + (a)[0])
+#endif
+#define ROOM(n) (SIZE(n) + VL) /* a slice may be read a vector beyond its end */
+#define INLINE static inline __attribute__((always_inline))
+#define EACH(n) for (int i = 0; i < SIZE(n); i += VL)
+#define UNROLL _Pragma("GCC unroll 16")
+
+INLINE vec GET(const real *a) { return *(const vec *)a; }
+INLINE void PUT(real *a, vec v) { *(vec *)a = v; }
+
+INLINE vec choose(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
+INLINE vec relu_(vec a) { return (vec)(~(mask)(a < 0) & (mask)a); }
+INLINE vec relu_back(vec bar, vec a) { return (vec)(~(mask)(a <= 0) & (mask)bar); }
+
+/* 2^k P(a - k ln 2), P interpolates exp at Chebyshev points of |r| <= ln 2 / 2: relative error 3e-16 (float: 1e-7).
+   Arguments are held where the result is a normal number. */
+INLINE vec exp_(vec a)
+{
+#ifdef SINGLE
+  const real limit = 87, magic = 12582912, hi = 0.693145751953125f, lo = 1.428606765330187e-06f;
+#else
+  const real limit = 708, magic = 6755399441055744.0, hi = 0.6931471803691238, lo = 1.9082149292705877e-10;
+#endif
+  const vec high = (vec){0} + limit;
+  a = choose(a > high, high, choose(a < -high, -high, a));
+  const vec shifted = a * (real)1.4426950408889634 + magic; /* rounds to whole numbers, held in the lowest bits */
+  const vec k = shifted - magic, r = (a - k * hi) - k * lo, s = r * r, q = s * s;
+#ifdef SINGLE
+  const vec p = (1 + 1.0000000379432992f * r) + (0.5000000047401394f + 0.1666641450716956f * r) * s +
+                (0.04166635163844457f + 0.008375210200870016f * r + 0.0013941213100006334f * s) * q;
+  return (vec)((mask)p + ((mask)shifted << 23));
+#else
+  const vec p0 = (1 + r) + (0.5000000000000019 + 0.1666666666666668 * r) * s;
+  const vec p4 = (0.04166666666648666 + 0.00833333333331949 * r) + (0.0013888888952696516 + 0.00019841269890340666 * r) * s;
+  const vec p8 = (2.4801485074105115e-05 + 2.7557240604663896e-06 * r) + (2.763279054211718e-07 + 2.511015364692893e-08 * r) * s;
+  return (vec)((mask)(p0 + (p4 + p8 * q) * q) + ((mask)shifted << 52));
+#endif
+}
+
+INLINE vec sigmoid_(vec a) { return 1 / (1 + exp_(-a)); }
+INLINE vec tanh_(vec a) { return 1 - 2 / (1 + exp_(2 * a)); }
+
+/* n numbers (rows of records) copied; nothing behind them is touched */
+INLINE void copy(int n, const real *from, real *to) { memcpy(to, from, n * LANES * sizeof(real)); }
+INLINE void zero(int n, real *to) { memset(to, 0, n * LANES * sizeof(real)); }
+
+INLINE void total(int n, const real *a, real *to)
+{
+  for (int l = 0; l < LANES; l++) {
+    real sum = 0;
+    for (int i = 0; i < n; i++) sum += a[i * LANES + l];
+    to[l] = sum;
+  }
+}
+
+/* Parameters laid out for the loops: a column, and a matrix (m, k) by columns of `rows` places each */
+INLINE void pack_column(int n, const double *p, int down, real *to)
+{
+  for (int i = 0; i < n; i++)
+    for (int l = 0; l < LANES; l++) to[i * LANES + l] = (real)p[i * down];
+}
+
+INLINE void pack_matrix(int m, int k, int rows, const double *p, int down, int right, real *to)
+{
+  for (int j = 0; j < k; j++)
+    for (int i = 0; i < m; i++) to[j * rows + i] = (real)p[i * down + j * right];
+}
+
+#ifdef BATCH
+#define TILE 8
+INLINE void product_tile(int tile, int k, int rows, const real *w, const real *x, real *y)
+{
+  vec sum[TILE][2];
+  UNROLL for (int i = 0; i < tile; i++) sum[i][0] = sum[i][1] = (vec){0};
+  for (int j = 0; j < k; j++) {
+    const vec a = GET(x + j * LANES), b = GET(x + j * LANES + VL);
+    UNROLL for (int i = 0; i < tile; i++) {
+      sum[i][0] += w[j * rows + i] * a;
+      sum[i][1] += w[j * rows + i] * b;
+    }
+  }
+  UNROLL for (int i = 0; i < tile; i++) {
+    PUT(y + i * LANES, sum[i][0]);
+    PUT(y + i * LANES + VL, sum[i][1]);
+  }
+}
+
+/* y = W x, W (rows, k) packed */
+INLINE void product(int rows, int k, const real *w, const real *x, real *y)
+{
+  int i = 0;
+  for (; i + TILE <= rows; i += TILE) product_tile(TILE, k, rows, w + i, x, y + i * LANES);
+  if (rows % TILE) product_tile(rows % TILE, k, rows, w + i, x, y + i * LANES);
+}
+
+INLINE void outer_tile(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g,
+                       int down, int right)
+{
+  vec sum[4][4];
+  UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < n; j++) sum[i][j] = (vec){0};
+  for (int t = 0; t < count; t++)
+    UNROLL for (int h = 0; h < LANES; h += VL)
+      UNROLL for (int i = 0; i < m; i++)
+        UNROLL for (int j = 0; j < n; j++)
+          sum[i][j] += GET(a + t * a_step + i * LANES + h) * GET(b + t * b_step + j * LANES + h);
+  UNROLL for (int i = 0; i < m; i++)
+    UNROLL for (int j = 0; j < n; j++) {
+      real s = 0;
+      UNROLL for (int l = 0; l < VL; l++) s += sum[i][j][l];
+      g[i * down + j * right] += s;
+    }
+}
+
+/* g (m, n) += the sum of a b' over a block of steps */
+INLINE void outer(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g, int down,
+                  int right)
+{
+  for (int i = 0; i < m; i += 4)
+    for (int j = 0; j < n; j += 4) {
+      const real *ai = a + i * LANES, *bj = b + j * LANES;
+      double *gij = g + i * down + j * right;
+      if (i + 4 <= m && j + 4 <= n) outer_tile(4, 4, count, ai, a_step, bj, b_step, gij, down, right);
+      else if (i + 4 <= m) outer_tile(4, n % 4, count, ai, a_step, bj, b_step, gij, down, right);
+      else if (j + 4 <= n) outer_tile(m % 4, 4, count, ai, a_step, bj, b_step, gij, down, right);
+      else outer_tile(m % 4, n % 4, count, ai, a_step, bj, b_step, gij, down, right);
+    }
+}
+#else
+/* `width` vectors of rows, `phases` independent sums: enough to hide the latency of a multiply-add */
+INLINE void product_tile(int width, int phases, int k, int rows, const real *w, const real *x, real *y)
+{
+  vec sum[4][4];
+  int j = 0;
+  UNROLL for (int a = 0; a < phases; a++) UNROLL for (int v = 0; v < width; v++) sum[a][v] = (vec){0};
+  for (; j + phases <= k; j += phases)
+    UNROLL for (int a = 0; a < phases; a++)
+      UNROLL for (int v = 0; v < width; v++) sum[a][v] += GET(w + (j + a) * rows + v * VL) * x[j + a];
+  for (; j < k; j++) UNROLL for (int v = 0; v < width; v++) sum[0][v] += GET(w + j * rows + v * VL) * x[j];
+  UNROLL for (int v = 0; v < width; v++) {
+    UNROLL for (int a = 1; a < phases; a++) sum[0][v] += sum[a][v];
+    PUT(y + v * VL, sum[0][v]);
+  }
+}
+
+/* y = W x, W (rows, k) packed, rows a multiple of VL */
+INLINE void product(int rows, int k, const real *w, const real *x, real *y)
+{
+  int i = 0;
+  for (; i + 4 * VL <= rows; i += 4 * VL) product_tile(4, 2, k, rows, w + i, x, y + i);
+  const int rest = rows % (4 * VL) / VL;
+  if (rest == 3) product_tile(3, 2, k, rows, w + i, x, y + i);
+  if (rest == 2) product_tile(2, 4, k, rows, w + i, x, y + i);
+  if (rest == 1) product_tile(1, 4, k, rows, w + i, x, y + i);
+}
+
+INLINE void outer_tile(int m, int width, int n, int count, const real *a, int a_step, const real *b, int b_step,
+                       double *g, int down, int right)
+{
+  vec sum[4][2];
+  UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < width; v++) sum[i][v] = (vec){0};
+  for (int t = 0; t < count; t++)
+    UNROLL for (int i = 0; i < m; i++)
+      UNROLL for (int v = 0; v < width; v++) sum[i][v] += a[t * a_step + i] * GET(b + t * b_step + v * VL);
+  UNROLL for (int i = 0; i < m; i++)
+    UNROLL for (int v = 0; v < width; v++)
+      for (int l = 0; l < VL && v * VL + l < n; l++) g[i * down + (v * VL + l) * right] += sum[i][v][l];
+}
+
+INLINE void outer_rows(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g,
+                       int down, int right)
+{
+  int j = 0;
+  for (; j + 2 * VL <= n; j += 2 * VL)
+    outer_tile(m, 2, 2 * VL, count, a, a_step, b + j, b_step, g + j * right, down, right);
+  if (n - j > VL) outer_tile(m, 2, n - j, count, a, a_step, b + j, b_step, g + j * right, down, right);
+  else if (n > j) outer_tile(m, 1, n - j, count, a, a_step, b + j, b_step, g + j * right, down, right);
+}
+
+/* g (m, n) += the sum of a b' over a block of steps; vectors run along the side that wastes less padding */
+INLINE void outer(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g, int down,
+                  int right)
+{
+  const int turned = n * SIZE(m) < m * SIZE(n), rows = turned ? n : m, columns = turned ? m : n;
+  const real *l = turned ? b : a, *r = turned ? a : b;
+  const int l_step = turned ? b_step : a_step, r_step = turned ? a_step : b_step;
+  const int d = turned ? right : down, e = turned ? down : right;
+  int i = 0;
+  for (; i + 4 <= rows; i += 4) outer_rows(4, columns, count, l + i, l_step, r, r_step, g + i * d, d, e);
+  if (rows % 4) outer_rows(rows % 4, columns, count, l + i, l_step, r, r_step, g + i * d, d, e);
+}
+#endif
+
+/* g (n) += the sum of a over a block of steps */
+INLINE void column(int n, int count, const real *a, int a_step, double *g, int down)
+{
+  for (int i = 0; i < n; i++) {
+    real sum = 0;
+    for (int t = 0; t < count; t++)
+      for (int l = 0; l < LANES; l++) sum += a[t * a_step + i * LANES + l];
+    g[i * down] += sum;
+  }
+}
