@@ -20,8 +20,9 @@ enum {{ {tape}, ROW }};
 enum {{ {bars}, BAR }};
 enum {{ {constants}, CONSTANTS }};
 
-static void prepare(const double *restrict p, real *restrict c)
+static void prepare(const double *const *p, real *restrict c)
 {{
+  memset(c, 0, CONSTANTS * sizeof(real)); /* the padding counts */
   {prepare}
 }}
 
@@ -44,7 +45,7 @@ static void collect(const real *restrict c, const real *restrict row, const real
 
 
 def c_source(model: Model, wrt: tuple[str, ...]) -> str:
-    """The whole source; parameters and gradients are flat, in the order of theta() and of wrt."""
+    """The whole source; parameters are arrays in the order of theta(), their gradients one flat vector in that of wrt."""
     text = Printer(trace(model, wrt), model, wrt).text()
     before, after = (Path(__file__).with_name(name).read_text() for name in ("vectors.h", "records.c"))
     return before + text + after
@@ -57,7 +58,7 @@ class Printer:
         self.traced, self.model = traced, model
         self.nodes = [n for n in traced.graph.nodes if n.op == "call_function"]
         sizes = {k: v.numel() for k, v in model.theta().items()}
-        self.first = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
+        self.order = {name: i for i, name in enumerate(sizes)}
         self.inputs = traced.inputs
         self.fields = {node: f"T_{node.name}" for node in traced.tape}
         self.constants: dict[str, str] = {}  # name -> size
@@ -152,14 +153,14 @@ class Printer:
         name = f"C_{base.name}_{view.first}_{rows}"
         if name not in self.constants:
             self.constants[name] = f"SIZE({rows})"
-            self.packing.append(f"pack_column({rows}, p + {view.first}, {view.down}, c + {name});")
+            self.packing.append(f"pack_column({rows}, {self.source(base, view)}, {view.down}, c + {name});")
         return f"c + {name}"
 
     def view(self, node: Node) -> tuple[Node, View]:
         """(parameter, place of the element (0, 0) and strides) of a constant that is a view of a parameter."""
         name = operation(node)
         if node in self.inputs:
-            return node, View(self.first[self.inputs[node]], shape(node)[1], 1)
+            return node, View(0, shape(node)[1], 1)
         if name == "t.default":
             base, view = self.view(node.args[0])
             return base, view.turned()
@@ -168,6 +169,9 @@ class Printer:
             dim, start = node.args[1], node.args[2]
             return base, view.shifted(dim, start if start >= 0 else start + shape(node.args[0])[dim])
         raise Untraceable(f"{name} of parameters only; compute it in theta()")
+
+    def source(self, parameter: Node, view: View) -> str:
+        return f"p[{self.order[self.inputs[parameter]]}] + {view.first}"
 
     def pack(self, matrices: list[Node]) -> str:
         """Constant matrices on top of one another, by columns."""
@@ -179,8 +183,8 @@ class Printer:
         rows, k, above = " + ".join(f"ROWS({shape(m)[0]})" for m in matrices), shape(matrices[0])[1], "0"
         self.constants[name] = f"({rows}) * {k}"
         for m in matrices:
-            _, view = self.view(m)
-            sizes = f"{shape(m)[0]}, {k}, {rows}, p + {view.first}, {view.down}, {view.right}"
+            base, view = self.view(m)
+            sizes = f"{shape(m)[0]}, {k}, {rows}, {self.source(base, view)}, {view.down}, {view.right}"
             self.packing.append(f"pack_matrix({sizes}, c + {name} + {above});")
             above += f" + ROWS({shape(m)[0]})"
         return f"c + {name}"

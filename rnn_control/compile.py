@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 # no -ffast-math: it would undo the rounding in exp_, and its start-up code changes the caller's rounding
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-std=gnu11")
+FLAGS = ("-O2", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-std=gnu11")
 
 
 def cache_folder() -> Path:

@@ -1,17 +1,18 @@
 """Simulation and its derivatives over whole records: compiled from the cell's equations, or the literal loop."""
 
-import ctypes
 import math
 import os
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import accumulate, pairwise
 
 import numpy as np
+from torch import Tensor
 
 from .codegen import c_source
-from .compile import load_library
+from .library import Library
 from .literal import Batch, LiteralKernel
 from .model import Model, Params
 from .trace import Untraceable
@@ -36,35 +37,39 @@ class CompiledKernel:
         if dtype not in ("float64", "float32"):
             raise ValueError(f"dtype is {dtype!r}; it must be 'float64' or 'float32'")
         self.model, self.wrt = model, wrt
-        self.names, self.shapes = list(model.theta()), [tuple(model.theta()[name].shape) for name in wrt]
-        self.n_theta = sum(map(math.prod, self.shapes))
+        self.names, shapes = list(model.theta()), [tuple(model.theta()[name].shape) for name in wrt]
+        ends = list(accumulate(map(math.prod, shapes), initial=0))
+        self.n_theta = ends[-1]
+        self.parts = [(n, slice(*ab), s) for n, ab, s in zip(wrt, pairwise(ends), shapes, strict=True)]
         self.source, self.defines = c_source(model, wrt), ("SINGLE",) * (dtype == "float32")
-        self.one = load_library(self.source, *self.defines)
-        self.lanes, self.row_bytes = self.one.lanes(), self.one.row_bytes()
+        self.one = Library(self.source, *self.defines)
+        self.lanes, self.row_bytes = self.one.size("lanes"), self.one.size("row_bytes")
 
     @cached_property
-    def side_by_side(self) -> ctypes.CDLL:
+    def side_by_side(self) -> Library:
         """The same text for many records at once, compiled when there are some."""
-        return load_library(self.source, *self.defines, "BATCH")
+        return Library(self.source, *self.defines, "BATCH")
 
-    def flat(self, p: Params) -> np.ndarray:
-        return np.concatenate([p[name].detach().numpy().ravel() for name in self.names])
+    def parameters(self, p: Params) -> list[Tensor]:
+        """The explicit parameters, as the C code reads them."""
+        return [p[name].contiguous() for name in self.names]
 
     def simulate(self, p: Params, x0: np.ndarray, u: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """States (T+1, nx) and outputs (T, ny) of each record from its own x0 (S, nx)."""
-        flat = self.flat(p)
+        values = self.parameters(p)
 
         def one(i):
             start, inputs = contiguous(x0[i]), contiguous(u[i])
             x, y = np.empty((len(inputs) + 1, self.model.nx)), np.empty((len(inputs), self.model.ny))
-            run(self.one.simulate, flat, len(inputs), *([a] for a in (start, inputs, x, y)))
+            memory, records = self.one.size("memory", 1, 1), ([a] for a in (start, inputs, x, y))
+            self.one.call("simulate", memory, values, len(inputs), *records)
             return x, y
 
         return spread(one, range(len(u)), sum(map(len, u)))
 
     def loss_grad(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
         """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""
-        flat, starts = self.flat(p), contiguous(x0)
+        values, starts = self.parameters(p), contiguous(x0)
         u, y, w = ([contiguous(a) for a in part] for part in data)
         x_bar = np.empty_like(starts)
 
@@ -77,14 +82,15 @@ class CompiledKernel:
             weights = [*(w[i] for i in group), *[np.zeros((T, self.model.ny))] * empty]
             ends = [*(x_bar[i] for i in group), *[np.empty(self.model.nx)] * empty]
             inputs = [starts[i] for i in rows], [u[i] for i in rows], [y[i] for i in rows], weights
-            run(library.loss_grad, flat, T, self.segment(T, len(rows)), *inputs, loss, grad, ends)
+            segment = self.segment(T, len(rows))
+            memory = library.size("memory", T, segment)
+            library.call("loss_grad", memory, values, T, segment, *inputs, loss, grad, ends)
             return loss[0], grad
 
         groups = self.groups([len(a) for a in u])
         losses, grads = zip(*spread(one, groups, sum(map(len, u))), strict=True)
-        parts = np.split(np.sum(grads, 0), np.cumsum([math.prod(s) for s in self.shapes])[:-1])
-        named = {n: g.reshape(s) for n, g, s in zip(self.wrt, parts, self.shapes, strict=True)}
-        return float(np.sum(losses)), named, x_bar
+        total = reduce(np.add, grads)
+        return float(sum(losses)), {n: total[part].reshape(shape) for n, part, shape in self.parts}, x_bar
 
     def gauss_newton(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, np.ndarray, np.ndarray]:
         """r'r, J'r and J'J of the residuals r = sqrt(w) (yhat - y), J = dr/dv.
@@ -92,9 +98,9 @@ class CompiledKernel:
         v is every parameter in wrt, in that order and flattened, then x0 (S, nx) flattened. The gradient of the loss is
         2 J'r; J'J is half the Gauss-Newton approximation of its Hessian. Time grows with (n_theta + nx)^2 per sample.
         """
-        flat, n, nx = self.flat(p), self.n_theta, self.model.nx
+        values, n, nx = self.parameters(p), self.n_theta, self.model.nx
         blocks = spread(
-            lambda i: self.normal_equations(flat, x0[i], *(part[i] for part in data)),
+            lambda i: self.normal_equations(values, x0[i], *(part[i] for part in data)),
             range(len(x0)), sum(map(len, data.u)),
         )  # fmt: skip
         loss, g, H = 0.0, np.zeros(n + x0.size), np.zeros((n + x0.size,) * 2)
@@ -105,16 +111,16 @@ class CompiledKernel:
             H[np.ix_(v, v)] += matrix
         return loss, g, H
 
-    def normal_equations(self, flat, x0, u, y, w):
+    def normal_equations(self, values, x0, u, y, w):
         """r'r, J'r and J'J of one record, over (parameters, its x0)."""
         n, nx, ny = self.n_theta + self.model.nx, self.model.nx, self.model.ny
         x, S = np.array(x0, float), np.eye(nx, n, n - nx)
         loss, g, H = 0.0, np.zeros(n), np.zeros((n, n))
-        block = max(1, ROWS_BYTES // (8 * ny * n))
+        block, memory = max(1, ROWS_BYTES // (8 * ny * n)), self.one.size("sensitivity_memory")
         for k in range(0, len(u), block):
             inputs, weight = contiguous(u[k : k + block]), np.sqrt(w[k : k + block])
             yhat, J = np.empty((len(inputs), ny)), np.empty((len(inputs) * ny, n))
-            run(self.one.sensitivity, flat, len(inputs), x, S, inputs, yhat, J)
+            self.one.call("sensitivity", memory, values, len(inputs), x, S, inputs, yhat, J)
             r = (weight * (yhat - y[k : k + block])).ravel()
             J *= weight.reshape(-1, 1)
             loss, g, H = loss + float(r @ r), g + J.T @ r, H + J.T @ J
@@ -142,20 +148,11 @@ def contiguous(a) -> np.ndarray:
     return np.ascontiguousarray(a, dtype=float)
 
 
-def run(function, *arguments) -> None:
-    """Call C code: arrays by their address, lists of arrays by an array of addresses."""
-    lists = [np.array([a.ctypes.data for a in v], np.uintp) if isinstance(v, list) else v for v in arguments]
-    values = [ctypes.c_void_p(v.ctypes.data) if isinstance(v, np.ndarray) else ctypes.c_long(v) for v in lists]
-    if function(*values):
-        raise MemoryError("no memory for the tape of a record")
-
-
 def spread(job, items: Sequence, samples: int) -> list:
     """job(item) of each, in threads where it pays to start them (C code runs outside the interpreter's lock)."""
-    workers = min(len(items), 4, os.cpu_count() or 1)
-    if workers < 2 or samples < THREADS_PAY:
+    if len(items) < 2 or samples < THREADS_PAY:
         return [job(item) for item in items]
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(min(len(items), 4, os.cpu_count() or 1)) as pool:
         return list(pool.map(job, items))
 
 

@@ -6,13 +6,23 @@
 typedef const double *const *Inputs; /* one pointer a record */
 typedef double *const *Outputs;
 
+#define PLACE(n) (((n) + 2 * VL - 1) / VL * VL) /* with room for a vector behind it */
+
 long lanes(void) { return 2 * VL; }
 long row_bytes(void) { return ROW * sizeof(real); }
 
-static real *room(long n)
+/* Bytes of working memory for a tape of `segment` steps. The caller keeps it: fresh memory for each call costs more, by
+   page faults, than short records take to simulate. */
+long memory(long T, long segment)
 {
-  void *place = NULL;
-  return posix_memalign(&place, 64, (n + 2 * VL) * sizeof(real)) ? NULL : place;
+  return (PLACE(CONSTANTS) + PLACE(segment * ROW) + PLACE((T / segment + 2) * SIZE(NX)) + PLACE(BLOCK * BAR)) * sizeof(real);
+}
+
+static real *take(real **memory, long n)
+{
+  real *place = *memory;
+  *memory += PLACE(n);
+  return place;
 }
 
 static void load(int n, long k, Inputs from, real *to)
@@ -27,24 +37,21 @@ static void store(int n, long k, const real *from, Outputs to)
     for (int l = 0; l < LANES; l++) to[l][k * n + i] = from[i * LANES + l];
 }
 
-int simulate(const double *p, long T, Inputs x0, Inputs U, Outputs X, Outputs Y)
+void simulate(real *memory, Inputs p, long T, Inputs x0, Inputs U, Outputs X, Outputs Y)
 {
-  real *c = room(CONSTANTS), *row = room(ROW), x[ROOM(NX)], y[ROOM(NY)];
-  if (c && row) {
-    prepare(p, c);
-    load(NX, 0, x0, x);
-    store(NX, 0, x, X);
-    for (long k = 0; k < T; k++) {
-      EACH(NX) PUT(row + T_x + i, GET(x + i));
-      load(NU, k, U, row + T_u);
-      forward(c, row, y, x);
-      store(NY, k, y, Y);
-      store(NX, k + 1, x, X);
-    }
+  real *c = take(&memory, CONSTANTS), *row = take(&memory, ROW);
+  LOCAL(x, NX);
+  LOCAL(y, NY);
+  prepare(p, c);
+  load(NX, 0, x0, x);
+  store(NX, 0, x, X);
+  for (long k = 0; k < T; k++) {
+    EACH(NX) PUT(row + T_x + i, GET(x + i));
+    load(NU, k, U, row + T_u);
+    forward(c, row, y, x);
+    store(NY, k, y, Y);
+    store(NX, k + 1, x, X);
   }
-  const int is_full = !c || !row;
-  free(c), free(row);
-  return is_full;
 }
 
 /* sum w (y - Yref)^2 of a step, and its slopes */
@@ -64,7 +71,7 @@ static double errors(long k, const real *y, Inputs Yref, Inputs W, real *y_bar)
 static double walk(const real *c, long from, long to, Inputs U, Inputs Yref, Inputs W, real *x, real *tape, long stride)
 {
   double loss = 0;
-  real y[ROOM(NY)];
+  LOCAL(y, NY);
   for (long k = from; k < to; k++) {
     real *row = tape + (k - from) * stride;
     EACH(NX) PUT(row + T_x + i, GET(x + i));
@@ -86,32 +93,29 @@ static void unwind(const real *c, long steps, const real *tape, real *bars, real
 /* Adds d/dp sum w (y - Yref)^2 to G, leaves d/dx0 in X_bar and the sum in loss.
 
    The tape holds `segment` steps; of a longer record the states between segments are kept, and each is run again. */
-int loss_grad(const double *p, long T, long segment, Inputs x0, Inputs U, Inputs Yref, Inputs W, double *loss, double *G,
-              Outputs X_bar)
+void loss_grad(real *memory, Inputs p, long T, long segment, Inputs x0, Inputs U, Inputs Yref, Inputs W, double *loss,
+               double *G, Outputs X_bar)
 {
   const long segments = (T + segment - 1) / segment;
-  real *c = room(CONSTANTS), *tape = room(segment * ROW), *marks = room((segments + 1) * SIZE(NX));
-  real *bars = room(BLOCK * BAR), x[ROOM(NX)], x_bar[ROOM(NX)];
-  *loss = 0;
-  if (c && tape && marks && bars) {
-    prepare(p, c);
-    load(NX, 0, x0, x);
-    for (long s = 0; s < segments; s++) {
-      EACH(NX) PUT(marks + s * SIZE(NX) + i, GET(x + i));
-      if (s + 1 < segments) walk(c, s * segment, (s + 1) * segment, U, Yref, W, x, tape, 0);
-    }
-    EACH(NX) PUT(x_bar + i, (vec){0});
-    for (long s = segments - 1; s >= 0; s--) {
-      const long from = s * segment, to = from + segment < T ? from + segment : T;
-      EACH(NX) PUT(x + i, GET(marks + s * SIZE(NX) + i));
-      *loss += walk(c, from, to, U, Yref, W, x, tape, ROW);
-      unwind(c, to - from, tape, bars, x_bar, G);
-    }
-    store(NX, 0, x_bar, X_bar);
+  real *c = take(&memory, CONSTANTS), *tape = take(&memory, segment * ROW);
+  real *marks = take(&memory, (segments + 1) * SIZE(NX)), *bars = take(&memory, BLOCK * BAR);
+  LOCAL(x, NX);
+  LOCAL(x_bar, NX);
+  prepare(p, c);
+  load(NX, 0, x0, x);
+  for (long s = 0; s < segments; s++) {
+    EACH(NX) PUT(marks + s * SIZE(NX) + i, GET(x + i));
+    if (s + 1 < segments) walk(c, s * segment, (s + 1) * segment, U, Yref, W, x, tape, 0);
   }
-  const int is_full = !c || !tape || !marks || !bars;
-  free(c), free(tape), free(marks), free(bars);
-  return is_full;
+  EACH(NX) PUT(x_bar + i, (vec){0});
+  *loss = 0;
+  for (long s = segments - 1; s >= 0; s--) {
+    const long from = s * segment, to = from + segment < T ? from + segment : T;
+    EACH(NX) PUT(x + i, GET(marks + s * SIZE(NX) + i));
+    *loss += walk(c, from, to, U, Yref, W, x, tape, ROW);
+    unwind(c, to - from, tape, bars, x_bar, G);
+  }
+  store(NX, 0, x_bar, X_bar);
 }
 
 #ifndef BATCH
@@ -132,45 +136,50 @@ static void push(int rows, const real *A, const real *S, const double *B, real *
   }
 }
 
+long sensitivity_memory(void)
+{
+  const long numbers = PLACE((NX + NY) * NX) + PLACE(NX * WIDTH) + PLACE((NX + NY) * WIDTH);
+  return memory(1, 1) + numbers * sizeof(real) + (NX + NY) * NP * sizeof(double);
+}
+
 /* Y (T, NY) from the state x, and J (T * NY, NP + NX) = dY/d(p, x0), given S = dx/d(p, x0); x and S are carried on.
 
    S+ = A S + B, J = C S + D: the rows of (A, B) and (C, D) are adjoints of unit vectors. */
-int sensitivity(const double *p, long T, double *x0, double *S0, const double *U, double *Y, double *J)
+void sensitivity(real *memory, Inputs p, long T, double *x0, double *S0, const double *U, double *Y, double *J)
 {
   const double *const inputs[1] = {U}, *const starts[1] = {x0};
   double *const outputs[1] = {Y}, *const ends[1] = {x0};
-  real *c = room(CONSTANTS), *row = room(ROW), *bars = room(BAR), *A = room((NX + NY) * NX);
-  real *S = room(NX * WIDTH), *next = room((NX + NY) * WIDTH), x[ROOM(NX)], x_bar[ROOM(NX)], y[ROOM(NY)];
-  double *B = malloc((NX + NY) * (NP + 1) * sizeof(double));
-  const int is_full = !c || !row || !bars || !A || !S || !next || !B;
-  if (!is_full) {
-    prepare(p, c);
-    load(NX, 0, starts, x);
-    for (int i = 0; i < NX; i++)
-      for (int n = 0; n < WIDTH; n++) S[i * WIDTH + n] = n < NP + NX ? (real)S0[i * (NP + NX) + n] : 0;
-    for (long k = 0; k < T; k++) {
-      EACH(NX) PUT(row + T_x + i, GET(x + i));
-      load(NU, k, inputs, row + T_u);
-      forward(c, row, y, x);
-      store(NY, k, y, outputs);
-      memset(B, 0, (NX + NY) * NP * sizeof(double));
-      for (int i = 0; i < NX + NY; i++) {
-        for (int j = 0; j < NX; j++) x_bar[j] = i == j;
-        for (int j = 0; j < NY; j++) row[T_y_bar + j] = i == NX + j;
-        back(c, row, bars, x_bar);
-        collect(c, row, bars, 1, B + i * NP);
-        memcpy(A + i * NX, x_bar, NX * sizeof(real));
-      }
-      push(NX + NY, A, S, B, next);
-      memcpy(S, next, NX * WIDTH * sizeof(real));
-      for (int i = 0; i < NY; i++)
-        for (int n = 0; n < NP + NX; n++) J[(k * NY + i) * (NP + NX) + n] = next[(NX + i) * WIDTH + n];
+  real *c = take(&memory, CONSTANTS), *row = take(&memory, ROW), *bars = take(&memory, BAR);
+  real *A = take(&memory, (NX + NY) * NX), *S = take(&memory, NX * WIDTH);
+  real *next = take(&memory, (NX + NY) * WIDTH);
+  double *B = (double *)memory;
+  LOCAL(x, NX);
+  LOCAL(x_bar, NX);
+  LOCAL(y, NY);
+  prepare(p, c);
+  load(NX, 0, starts, x);
+  for (int i = 0; i < NX; i++)
+    for (int n = 0; n < WIDTH; n++) S[i * WIDTH + n] = n < NP + NX ? (real)S0[i * (NP + NX) + n] : 0;
+  for (long k = 0; k < T; k++) {
+    EACH(NX) PUT(row + T_x + i, GET(x + i));
+    load(NU, k, inputs, row + T_u);
+    forward(c, row, y, x);
+    store(NY, k, y, outputs);
+    memset(B, 0, (NX + NY) * NP * sizeof(double));
+    for (int i = 0; i < NX + NY; i++) {
+      for (int j = 0; j < NX; j++) x_bar[j] = i == j;
+      for (int j = 0; j < NY; j++) row[T_y_bar + j] = i == NX + j;
+      back(c, row, bars, x_bar);
+      collect(c, row, bars, 1, B + i * NP);
+      memcpy(A + i * NX, x_bar, NX * sizeof(real));
     }
-    store(NX, 0, x, ends);
-    for (int i = 0; i < NX; i++)
-      for (int n = 0; n < NP + NX; n++) S0[i * (NP + NX) + n] = S[i * WIDTH + n];
+    push(NX + NY, A, S, B, next);
+    memcpy(S, next, NX * WIDTH * sizeof(real));
+    for (int i = 0; i < NY; i++)
+      for (int n = 0; n < NP + NX; n++) J[(k * NY + i) * (NP + NX) + n] = next[(NX + i) * WIDTH + n];
   }
-  free(c), free(row), free(bars), free(A), free(S), free(next), free(B);
-  return is_full;
+  store(NX, 0, x, ends);
+  for (int i = 0; i < NX; i++)
+    for (int n = 0; n < NP + NX; n++) S0[i * (NP + NX) + n] = S[i * WIDTH + n];
 }
 #endif

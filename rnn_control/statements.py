@@ -117,7 +117,7 @@ class Section:
         """The place of a result, declared if it is not kept."""
         if node not in self.place:
             self.place[node] = node.name
-            self.lines.append(f"real {node.name}[ROOM({shape(node)[0]})];")
+            self.lines.append(f"LOCAL({node.name}, {shape(node)[0]});")
         return self.place[node]
 
     def loop(self, members: list[Node], outside: set[Node]) -> None:
@@ -149,7 +149,7 @@ class Section:
         sizes = [shape(node)[0] for node in members]
         matrix, stack = self.pack([node.args[0] for node in members]), f"{members[0].name}_stack"
         rows = " + ".join(f"ROWS({n})" for n in sizes)
-        self.lines.append(f"real {stack}[{' + '.join(f'SIZE({n})' for n in sizes)} + VL];")
+        self.lines.append(f"real {stack}[{' + '.join(f'SIZE({n})' for n in sizes)} + VL] __attribute__((aligned(64)));")
         self.lines.append(f"product({rows}, {k}, {matrix}, {self.pointer(x)}, {stack});")
         for i, node in enumerate(members):
             place = " + ".join([stack, *(f"SIZE({n})" for n in sizes[:i])])

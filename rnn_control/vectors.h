@@ -3,7 +3,6 @@
    A column of n numbers takes SIZE(n) places. Compiled for one record (default) they are its n numbers and padding up
    to whole vectors, whose content means nothing. Compiled with -DBATCH, LANES records run side by side: number i of
    record l is at [i * LANES + l]. The generated text is the same for both. */
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef SINGLE
@@ -27,15 +26,21 @@ typedef whole mask __attribute__((vector_size(BYTES), aligned(sizeof(real)), may
 #ifdef BATCH
 #define LANES (2 * VL)
 #define SIZE(n) ((n) * LANES)
-#define ROWS(n) (n)                  /* rows of a packed matrix */
+#define ROWS(n) (n) /* rows of a packed matrix */
+#define WIDE 1      /* columns of a matrix that a vector spans in its gradient */
 #define ONE(a, i) GET((a) + (i) % LANES) /* a single number in front of a column */
 #else
 #define LANES 1
 #define SIZE(n) (((n) + VL - 1) / VL * VL)
 #define ROWS(n) SIZE(n)
+#define WIDE VL
 #define ONE(a, i) ((vec){0} + (a)[0])
 #endif
 #define ROOM(n) (SIZE(n) + VL) /* a slice may be read a vector beyond its end */
+/* Padding starts as zero: left as found it may be denormal numbers, and arithmetic on those takes a hundred times longer */
+#define LOCAL(name, n)                                  \
+  real name[ROOM(n)] __attribute__((aligned(64)));      \
+  PUT(name + SIZE(n) - VL, (vec){0}), PUT(name + SIZE(n), (vec){0})
 #define INLINE static inline __attribute__((always_inline))
 #define EACH(n) for (int i = 0; i < SIZE(n); i += VL)
 #define UNROLL _Pragma("GCC unroll 16")
@@ -127,39 +132,6 @@ INLINE void product(int rows, int k, const real *w, const real *x, real *y)
   for (; i + TILE <= rows; i += TILE) product_tile(TILE, k, rows, w + i, x, y + i * LANES);
   if (rows % TILE) product_tile(rows % TILE, k, rows, w + i, x, y + i * LANES);
 }
-
-INLINE void outer_tile(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g,
-                       int down, int right)
-{
-  vec sum[4][4];
-  UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < n; j++) sum[i][j] = (vec){0};
-  for (int t = 0; t < count; t++)
-    UNROLL for (int h = 0; h < LANES; h += VL)
-      UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int j = 0; j < n; j++)
-          sum[i][j] += GET(a + t * a_step + i * LANES + h) * GET(b + t * b_step + j * LANES + h);
-  UNROLL for (int i = 0; i < m; i++)
-    UNROLL for (int j = 0; j < n; j++) {
-      real s = 0;
-      UNROLL for (int l = 0; l < VL; l++) s += sum[i][j][l];
-      g[i * down + j * right] += s;
-    }
-}
-
-/* g (m, n) += the sum of a b' over a block of steps */
-INLINE void outer(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g, int down,
-                  int right)
-{
-  for (int i = 0; i < m; i += 4)
-    for (int j = 0; j < n; j += 4) {
-      const real *ai = a + i * LANES, *bj = b + j * LANES;
-      double *gij = g + i * down + j * right;
-      if (i + 4 <= m && j + 4 <= n) outer_tile(4, 4, count, ai, a_step, bj, b_step, gij, down, right);
-      else if (i + 4 <= m) outer_tile(4, n % 4, count, ai, a_step, bj, b_step, gij, down, right);
-      else if (j + 4 <= n) outer_tile(m % 4, 4, count, ai, a_step, bj, b_step, gij, down, right);
-      else outer_tile(m % 4, n % 4, count, ai, a_step, bj, b_step, gij, down, right);
-    }
-}
 #else
 /* `width` vectors of rows, `phases` independent sums: enough to hide the latency of a multiply-add */
 INLINE void product_tile(int width, int phases, int k, int rows, const real *w, const real *x, real *y)
@@ -187,43 +159,53 @@ INLINE void product(int rows, int k, const real *w, const real *x, real *y)
   if (rest == 2) product_tile(2, 4, k, rows, w + i, x, y + i);
   if (rest == 1) product_tile(1, 4, k, rows, w + i, x, y + i);
 }
+#endif
 
-INLINE void outer_tile(int m, int width, int n, int count, const real *a, int a_step, const real *b, int b_step,
+/* g (m, n) += the sum of a b' over a block of steps, in a tile of `high` rows and `wide` vectors */
+INLINE void outer_tile(int high, int wide, int n, int count, const real *a, int a_step, const real *b, int b_step,
                        double *g, int down, int right)
 {
-  vec sum[4][2];
-  UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < width; v++) sum[i][v] = (vec){0};
+  vec sum[4][4];
+  UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) sum[i][j] = (vec){0};
   for (int t = 0; t < count; t++)
-    UNROLL for (int i = 0; i < m; i++)
-      UNROLL for (int v = 0; v < width; v++) sum[i][v] += a[t * a_step + i] * GET(b + t * b_step + v * VL);
-  UNROLL for (int i = 0; i < m; i++)
-    UNROLL for (int v = 0; v < width; v++)
-      for (int l = 0; l < VL && v * VL + l < n; l++) g[i * down + (v * VL + l) * right] += sum[i][v][l];
+    UNROLL for (int h = 0; h < LANES; h += VL)
+      UNROLL for (int i = 0; i < high; i++)
+        UNROLL for (int j = 0; j < wide; j++)
+#ifdef BATCH
+          sum[i][j] += GET(a + t * a_step + i * LANES + h) * GET(b + t * b_step + j * LANES + h);
+#else
+          sum[i][j] += a[t * a_step + i] * GET(b + t * b_step + j * VL);
+#endif
+  real all[4 * 4 * VL];
+  UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) PUT(all + (i * wide + j) * VL, sum[i][j]);
+  for (int i = 0; i < high; i++)
+    for (int j = 0; j < wide * VL && j * WIDE / VL < n; j++) g[i * down + j * WIDE / VL * right] += all[i * wide * VL + j];
 }
 
-INLINE void outer_rows(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g,
-                       int down, int right)
-{
-  int j = 0;
-  for (; j + 2 * VL <= n; j += 2 * VL)
-    outer_tile(m, 2, 2 * VL, count, a, a_step, b + j, b_step, g + j * right, down, right);
-  if (n - j > VL) outer_tile(m, 2, n - j, count, a, a_step, b + j, b_step, g + j * right, down, right);
-  else if (n > j) outer_tile(m, 1, n - j, count, a, a_step, b + j, b_step, g + j * right, down, right);
-}
-
-/* g (m, n) += the sum of a b' over a block of steps; vectors run along the side that wastes less padding */
-INLINE void outer(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g, int down,
+/* The whole of it. Vectors run along the columns; along the rows if that wastes less padding. */
+static void outer(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g, int down,
                   int right)
 {
-  const int turned = n * SIZE(m) < m * SIZE(n), rows = turned ? n : m, columns = turned ? m : n;
-  const real *l = turned ? b : a, *r = turned ? a : b;
-  const int l_step = turned ? b_step : a_step, r_step = turned ? a_step : b_step;
-  const int d = turned ? right : down, e = turned ? down : right;
-  int i = 0;
-  for (; i + 4 <= rows; i += 4) outer_rows(4, columns, count, l + i, l_step, r, r_step, g + i * d, d, e);
-  if (rows % 4) outer_rows(rows % 4, columns, count, l + i, l_step, r, r_step, g + i * d, d, e);
+  if (n * SIZE(m) < m * SIZE(n)) {
+    outer(n, m, count, b, b_step, a, a_step, g, right, down);
+    return;
+  }
+  for (int i = 0, high; i < m; i += high) {
+    high = m - i >= 4 ? 4 : m - i >= 2 ? 2 : 1;
+    for (int j = 0, wide; j < n; j += wide * WIDE) {
+      const int rest = (n - j + WIDE - 1) / WIDE;
+      wide = rest >= 4 ? 4 : rest >= 2 ? 2 : 1;
+      const real *l = a + i * LANES, *r = b + j * LANES;
+      double *to = g + i * down + j * right;
+#define TILE_OF(h, w) \
+  case 10 * h + w: outer_tile(h, w, n - j, count, l, a_step, r, b_step, to, down, right); break;
+      switch (10 * high + wide) {
+        TILE_OF(4, 4) TILE_OF(4, 2) TILE_OF(4, 1) TILE_OF(2, 4) TILE_OF(2, 2) TILE_OF(2, 1)
+        TILE_OF(1, 4) TILE_OF(1, 2) TILE_OF(1, 1)
+      }
+    }
+  }
 }
-#endif
 
 /* g (n) += the sum of a over a block of steps */
 INLINE void column(int n, int count, const real *a, int a_step, double *g, int down)

@@ -22,7 +22,7 @@ LEVELS = (
     "model",
     "models models.*",
     "simulate trace compile export",
-    "literal statements",
+    "literal statements library",
     "gradients",
     "codegen",
     "kernel",

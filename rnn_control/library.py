@@ -1,0 +1,46 @@
+"""A compiled kernel as Python calls it: arrays by their addresses, and working memory that outlives the calls."""
+
+import ctypes
+
+import numpy as np
+from torch import Tensor
+
+from .compile import load_library
+
+ALIGNED = 64
+"""Bytes that the working memory starts at a multiple of: the widest vectors."""
+
+
+class Library:
+    """The functions of records.c around one generated step."""
+
+    def __init__(self, source: str, *defines: str):
+        self.functions, self.spare = load_library(source, *defines), []
+
+    def size(self, name: str, *arguments: int) -> int:
+        """A number that the compiled code knows about itself."""
+        function = getattr(self.functions, name)
+        function.restype = ctypes.c_long
+        return function(*map(ctypes.c_long, arguments))
+
+    def call(self, name: str, memory: int, *arguments) -> None:
+        """Run a function with so many bytes of working memory; lists become arrays of addresses."""
+        try:
+            work = self.spare.pop()
+        except IndexError:
+            work = np.empty(0, np.uint8)
+        if len(work) < memory + ALIGNED:
+            work = np.zeros(memory + ALIGNED, np.uint8)
+        start = ctypes.c_void_p(-(-address(work) // ALIGNED) * ALIGNED)
+        getattr(self.functions, name)(start, *map(native, arguments))
+        self.spare.append(work)
+
+
+def native(a):
+    if isinstance(a, list):
+        return (ctypes.c_void_p * len(a))(*map(address, a))
+    return ctypes.c_long(a) if isinstance(a, int) else ctypes.c_void_p(address(a))
+
+
+def address(a: np.ndarray | Tensor) -> int:
+    return a.data_ptr() if isinstance(a, Tensor) else a.__array_interface__["data"][0]
