@@ -8,6 +8,8 @@ from .ph_neutralisation import PHNeutralisation
 from .plant import Plant
 from .process import Process
 from .reactors_separator import ReactorsSeparator
+from .reactors_separator_liu import ReactorsSeparatorLiu
+from .reactors_separator_stewart import ReactorsSeparatorStewart
 from .records import Constant, OperatingPoint, Run, Signal, constant
 from .sampled import SampledSystem
 from .van_de_vusse import VanDeVusse
@@ -20,6 +22,8 @@ PLANTS: dict[str, type[Plant]] = {
     "exothermic_cstr": ExothermicCSTR,
     "coolant_flow_cstr": CoolantFlowCSTR,
     "reactors_separator": ReactorsSeparator,
+    "reactors_separator_stewart": ReactorsSeparatorStewart,
+    "reactors_separator_liu": ReactorsSeparatorLiu,
 }
 
 __all__ = [
@@ -34,6 +38,8 @@ __all__ = [
     "Plant",
     "Process",
     "ReactorsSeparator",
+    "ReactorsSeparatorLiu",
+    "ReactorsSeparatorStewart",
     "Run",
     "SampledSystem",
     "Signal",

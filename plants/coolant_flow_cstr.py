@@ -65,6 +65,7 @@ class CoolantFlowCSTR(Plant):
         "hot": OperatingPoint(
             x=(0.1, 438.5),
             u=(103.41,),
+            residual=(3.46e-05, -0.00547),
             d={"C_Af": 1.0, "T_f": 350.0},
             source=LIGHTBODY,
         ),

@@ -65,12 +65,14 @@ class ExothermicCSTR(Plant):
         "cold": OperatingPoint(
             x=(0.87725294608097, 324.475443431599),
             u=(300.0,),
+            residual=(0.0, 0.0),
             d={"C_Af": 1.0, "T_f": 350.0},
             source=HEDENGREN,
         ),
         "unstable": OperatingPoint(
             x=(0.5, 350.0),
             u=(300.0,),
+            residual=(5.67e-07, -0.000119),
             d={"C_Af": 1.0, "T_f": 350.0},
             source=HENSON,
         ),

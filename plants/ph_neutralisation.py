@@ -70,6 +70,7 @@ class PHNeutralisation(Plant):
         "nominal": OperatingPoint(
             x=(-0.432, 0.528, 14.0),
             u=(15.6,),
+            residual=(-4.55e-05, -4.14e-06, -0.000135),
             d={"q1": 16.6, "q2": 0.55},
             source=HENSON,
             tolerance=0.01,  # Wa is a difference of two flows of charge, twenty times itself

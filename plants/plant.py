@@ -1,7 +1,7 @@
 """Plant: a first-principles process in continuous time, and what one can do with it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -26,7 +26,8 @@ class Plant(Ports, ABC):
     """
 
     operating_points: ClassVar[Mapping[str, OperatingPoint]]
-    substep: ClassVar[float]  # s, largest Runge-Kutta step that keeps f within 1e-6 of CVODES
+    step: ClassVar[Callable[[ca.Function, float, float], ca.Function]] = staticmethod(rk4_step)  # stiff: radau_step
+    substep: ClassVar[float]  # s, largest such step that keeps f within 1e-6 of CVODES
     sampling_time: ClassVar[float]  # s, recommended: a tenth of the slow modes, or what its source uses
 
     @abstractmethod
@@ -64,7 +65,7 @@ class Plant(Ports, ABC):
     def discretise(self, dt: float, d: Mapping[str, float] | None = None) -> SampledSystem:
         """The plant as a System with sampling time dt (s), at disturbances d (else nominal)."""
         x, u = ca.SX.sym("x", self.nx), ca.SX.sym("u", self.nu)
-        step = rk4_step(self.ode_function(), check_dt(dt), self.substep)
+        step = self.step(self.ode_function(), check_dt(dt), self.substep)
         x_next = step(x, u, self.disturbance_vector(d))
         return SampledSystem(
             f=ca.Function("f", [x, u], [x_next], ["x", "u"], ["x_next"]),

@@ -61,11 +61,15 @@ class Ports:
             raise ValueError(f"physically impossible state of {self.name}: {fault}")
         return x
 
+    def implied(self, x: np.ndarray) -> Mapping[Signal, float]:
+        """Quantities that have limits and follow from the state x (nx,), e.g. the last of several mass fractions."""
+        return {}
+
     def impossible(self, x: np.ndarray) -> str:
         """What is physically impossible about x (nx,), e.g. a negative concentration, or ''."""
         return "; ".join(
             f"{s.name} = {value:.6g} {s.unit} is outside [{s.low:g}, {s.high:g}] {s.unit}"
-            for s, value in zip(self.states, x, strict=True)
+            for s, value in [*zip(self.states, x, strict=True), *self.implied(x).items()]
             if not s.low - PHYSICAL_SLACK <= value <= s.high + PHYSICAL_SLACK
         )
 

@@ -32,11 +32,13 @@ class Signal:
 class OperatingPoint:
     """A published steady state: x as printed in the source (rounded), u, disturbances d.
 
+    residual: ode(x, u, d) at these printed numbers, per second, to three digits: what rounding and printing left.
     tolerance: largest relative distance between x and the steady state of the equations nearby.
     """
 
     x: tuple[float, ...]
     u: tuple[float, ...]
+    residual: tuple[float, ...]
     d: Mapping[str, float]
     source: str
     tolerance: float = 1e-3

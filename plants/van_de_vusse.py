@@ -81,12 +81,14 @@ class VanDeVusse(Plant):
         "B": OperatingPoint(
             x=(1.235, 0.9, 134.14, 128.95),
             u=(18.83, -4495.7),
+            residual=(-3.73e-06, 2.47e-06, -2.51e-05, 9.46e-05),
             d={"C_A0": 5.1, "T_in": 130.0},
             source=KLATT_ENGELL,
         ),
         "A": OperatingPoint(
             x=(2.14, 1.09, 114.2, 112.9),
             u=(14.19, -1113.5),
+            residual=(-4.3e-06, 4.08e-06, -0.000156, 0.000373),
             d={"C_A0": 5.1, "T_in": 104.9},
             source=CHEN,
         ),
