@@ -3,7 +3,10 @@
 from .coolant_flow_cstr import CoolantFlowCSTR
 from .excitation import aprbs, limit_rate, multisine, prbs, random_steps, steps
 from .exothermic_cstr import ExothermicCSTR
+from .experiment import experiment
 from .four_tanks import FourTanksAlvarado, FourTanksJohansson
+from .instrumented import Instrumented, Jittered
+from .instruments import DeadTime, Drift, Missing, Noise, Quantisation, RateLimit, Saturation
 from .ph_neutralisation import PHNeutralisation
 from .plant import Plant
 from .process import Process
@@ -30,22 +33,32 @@ __all__ = [
     "PLANTS",
     "Constant",
     "CoolantFlowCSTR",
+    "DeadTime",
+    "Drift",
     "ExothermicCSTR",
     "FourTanksAlvarado",
     "FourTanksJohansson",
+    "Instrumented",
+    "Jittered",
+    "Missing",
+    "Noise",
     "OperatingPoint",
     "PHNeutralisation",
     "Plant",
     "Process",
+    "Quantisation",
+    "RateLimit",
     "ReactorsSeparator",
     "ReactorsSeparatorLiu",
     "ReactorsSeparatorStewart",
     "Run",
     "SampledSystem",
+    "Saturation",
     "Signal",
     "VanDeVusse",
     "aprbs",
     "constant",
+    "experiment",
     "limit_rate",
     "multisine",
     "prbs",

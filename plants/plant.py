@@ -9,7 +9,7 @@ import casadi as ca
 import control
 import numpy as np
 
-from .experiment import record
+from .experiment import experiment
 from .ports import Ports, vector
 from .process import Process
 from .records import Constant, OperatingPoint, Run
@@ -153,21 +153,4 @@ class Plant(Ports, ABC):
 
         disturbances: by name, one value or one a sample (T,). Record i has the noise of seed + i.
         """
-        process = self.process(dt, x0, noise)
-        records = []
-        for i, u_i in enumerate(u if isinstance(u, list | tuple) else [u]):
-            process.reset(seed + i)
-            records.append(record(process, np.asarray(u_i), disturbances or {}))
-        if not records:
-            raise ValueError("no input record: give u as an array (T, nu), or a list of such")
-        data = {name: [r[name] for r in records] for name in records[0]}
-        if not isinstance(u, list | tuple):
-            data = {name: arrays[0] for name, arrays in data.items()}
-        return Run(
-            **data,
-            dt=process.dt,
-            u_names=self.u_names,
-            y_names=self.y_names,
-            u_units=self.u_units,
-            y_units=self.y_units,
-        )
+        return experiment(self.process(dt, x0, noise), u, seed, disturbances)
