@@ -1,12 +1,13 @@
 """First-principles processes: equations, steady states, experiments, excitation signals."""
 
 from .coolant_flow_cstr import CoolantFlowCSTR
-from .excitation import aprbs, limit_rate, multisine, prbs, random_steps, steps
+from .excitation import aprbs, limit_rate, prbs, random_steps, steps
 from .exothermic_cstr import ExothermicCSTR
 from .experiment import experiment
 from .four_tanks import FourTanksAlvarado, FourTanksJohansson
 from .instrumented import Instrumented, Jittered
 from .instruments import DeadTime, Drift, Missing, Noise, Quantisation, RateLimit, Saturation
+from .multisine import crest_factor, multisine
 from .ph_neutralisation import PHNeutralisation
 from .plant import Plant
 from .process import Process
@@ -58,6 +59,7 @@ __all__ = [
     "VanDeVusse",
     "aprbs",
     "constant",
+    "crest_factor",
     "experiment",
     "limit_rate",
     "multisine",

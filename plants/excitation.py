@@ -14,7 +14,7 @@ def steps(levels: ArrayLike, hold: int) -> np.ndarray:
     levels = levels.reshape(-1, 1) if levels.ndim == 1 else levels
     if levels.ndim != 2 or not levels.size or not np.all(np.isfinite(levels)):
         raise ValueError(f"levels must be finite and (n, nu), not of shape {levels.shape}")
-    return np.repeat(levels, _count(hold, "hold"), axis=0)
+    return np.repeat(levels, count(hold, "hold"), axis=0)
 
 
 def random_steps(
@@ -31,12 +31,12 @@ def random_steps(
     levels: number of equidistant levels, bounds included; None for a continuum. max_rate: largest
     change a sample, per input.
     """
-    low, high = _bounds(u_min, u_max)
-    shortest, longest = (_count(n, "hold") for n in hold)
+    low, high = bounds(u_min, u_max)
+    shortest, longest = (count(n, "hold") for n in hold)
     if shortest > longest:
         raise ValueError(f"hold = {hold} must be (shortest, longest) in samples")
     random = np.random.default_rng(seed)
-    draws = _count(samples, "samples") // shortest + 1
+    draws = count(samples, "samples") // shortest + 1
     columns = []
     for _ in low:
         held = random.integers(shortest, longest, size=draws, endpoint=True)
@@ -57,7 +57,7 @@ def prbs(
 
     The inputs are the same sequence, shifted by equal parts of its period: nearly uncorrelated.
     """
-    low, high = _bounds(u_min, u_max)
+    low, high = bounds(u_min, u_max)
     bits = _binary(len(low), samples, hold, order, seed)
     return limit_rate(low + (high - low) * bits, max_rate)
 
@@ -72,7 +72,7 @@ def aprbs(
     max_rate: ArrayLike | None = None,
 ) -> np.ndarray:
     """Amplitude-modulated PRBS: it switches where prbs() does, each time to a new uniform level."""
-    low, high = _bounds(u_min, u_max)
+    low, high = bounds(u_min, u_max)
     bits = _binary(len(low), samples, hold, order, seed)
     switches = np.cumsum(np.abs(np.diff(bits, axis=0, prepend=bits[:1])), axis=0).astype(int)
     random = np.random.default_rng(seed)
@@ -80,54 +80,27 @@ def aprbs(
     return limit_rate(low + (high - low) * np.take_along_axis(level, switches, axis=0), max_rate)
 
 
-def multisine(
-    u_min: ArrayLike,
-    u_max: ArrayLike,
-    samples: int,
-    period: int | None = None,
-    tones: int = 20,
-    seed: int = 0,
-) -> np.ndarray:
-    """Sum of `tones` cosines of equal amplitude an input, scaled to touch a bound.
-
-    Input i has the harmonics i + 1, i + 1 + nu, ... of 1 / period (default: samples), so inputs
-    are orthogonal over a period. Phases -pi n (n - 1) / tones keep the crest factor low; the seed
-    shifts them in time. Reference: Schroeder (1970), IEEE Trans. Information Theory 16, 85-89.
-    """
-    low, high = _bounds(u_min, u_max)
-    samples = _count(samples, "samples")
-    period = samples if period is None else _count(period, "period")
-    highest = _count(tones, "tones") * len(low)
-    if highest >= period / 2:
-        raise ValueError(
-            f"{tones} tones for {len(low)} inputs reach harmonic {highest} of a period of {period} "
-            f"samples, beyond Nyquist: fewer tones, or a longer period"
-        )
-    n = np.arange(1, tones + 1)
-    shift = np.random.default_rng(seed).uniform(0, period, size=len(low))
-    columns = []
-    for i, delay in enumerate(shift):
-        harmonic = i + 1 + len(low) * (n - 1)
-        time = np.arange(period)[:, None] - delay
-        wave = np.cos(2 * np.pi * harmonic * time / period - np.pi * n * (n - 1) / tones).sum(1)
-        columns.append(np.resize(wave / np.abs(wave).max(), samples))
-    return (low + high) / 2 + (high - low) / 2 * np.column_stack(columns)
-
-
 def limit_rate(u: np.ndarray, max_rate: ArrayLike | None) -> np.ndarray:
     """u (T, nu) followed with at most max_rate (per input, or one for all) a sample."""
     if max_rate is None:
         return u
-    rate = np.broadcast_to(np.asarray(max_rate, dtype=float), u.shape[1:])
-    if not np.all(rate > 0):
-        raise ValueError(f"max_rate = {rate.tolist()} must be positive, in input units a sample")
+    rate = rates(max_rate, u.shape[1])
     limited = u.copy()
     for k in range(1, len(u)):
         limited[k] = limited[k - 1] + np.clip(u[k] - limited[k - 1], -rate, rate)
     return limited
 
 
-def _bounds(u_min: ArrayLike, u_max: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def rates(max_rate: ArrayLike | None, nu: int) -> np.ndarray:
+    """Largest change a sample (nu,), infinite where none is given."""
+    rate = np.broadcast_to(np.asarray(np.inf if max_rate is None else max_rate, dtype=float), nu)
+    if not np.all(rate > 0):
+        raise ValueError(f"max_rate = {rate.tolist()} must be positive, in input units a sample")
+    return rate
+
+
+def bounds(u_min: ArrayLike, u_max: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both as (nu,) floats, finite and in order."""
     low, high = np.broadcast_arrays(*(np.atleast_1d(np.asarray(b, float)) for b in (u_min, u_max)))
     if low.ndim != 1 or not np.all(np.isfinite(low) & np.isfinite(high) & (low < high)):
         raise ValueError(
@@ -136,7 +109,8 @@ def _bounds(u_min: ArrayLike, u_max: ArrayLike) -> tuple[np.ndarray, np.ndarray]
     return low, high
 
 
-def _count(value: int, label: str) -> int:
+def count(value: int, label: str) -> int:
+    """A whole number of at least one."""
     if isinstance(value, bool) or int(value) != value or value < 1:
         raise ValueError(f"{label} = {value!r} must be a whole number of at least 1")
     return int(value)
@@ -145,13 +119,13 @@ def _count(value: int, label: str) -> int:
 def _levels(random: np.random.Generator, draws: int, levels: int | None) -> np.ndarray:
     if levels is None:
         return random.uniform(size=draws)
-    if _count(levels, "levels") < 2:
+    if count(levels, "levels") < 2:
         raise ValueError("levels = 1 excites nothing; give at least 2, or None for a continuum")
     return random.integers(levels, size=draws) / (levels - 1)
 
 
 def _binary(nu: int, samples: int, hold: int, order: int, seed: int) -> np.ndarray:
-    samples, hold = _count(samples, "samples"), _count(hold, "hold")
+    samples, hold = count(samples, "samples"), count(hold, "hold")
     if not 2 <= order <= 20:
         raise ValueError(f"order = {order} must be 2..20; the period is (2^order - 1) hold samples")
     state = 1 + np.random.default_rng(seed).integers(2**order - 1)

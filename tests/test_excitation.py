@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plants import aprbs, limit_rate, multisine, prbs, random_steps, steps
+from plants import aprbs, crest_factor, limit_rate, multisine, prbs, random_steps, steps
 
 SIGNALS = {"random_steps": random_steps, "prbs": prbs, "aprbs": aprbs, "multisine": multisine}
 LOW, HIGH = (12.0, -5500.0), (35.0, -1500.0)
@@ -128,9 +128,26 @@ def test_multisine_inputs_are_orthogonal():
     assert abs(u[:, 0] @ u[:, 1]) < 1e-9 * (u[:, 0] @ u[:, 0])
 
 
-def test_multisine_crest_factor_is_low():
-    u = multisine(-1.0, 1.0, 2000, tones=30)
-    assert 1 / np.sqrt(np.mean(u**2)) < 2.0  # equal phases would give sqrt(60)
+@pytest.mark.parametrize("tones", [5, 20, 60])
+def test_clipping_lowers_the_crest_factor_of_schroeder(tones):
+    schroeder, best = (crest_factor(multisine(-1.0, 1.0, 2000, tones=tones, clippings=n)) for n in (0, 300))
+    assert schroeder < 1.75 and best < 0.95 * schroeder and best < 1.52  # equal phases would give sqrt(2 tones)
+
+
+def test_clipping_keeps_the_amplitudes_equal():
+    spectrum = np.abs(np.fft.rfft(multisine(-1.0, 1.0, 600, tones=30)[:, 0]))[1:31]
+    np.testing.assert_allclose(spectrum, spectrum.mean(), rtol=1e-9)
+
+
+def test_crest_factors_of_known_waves():
+    t = np.arange(1000)
+    waves = np.column_stack([7 + 3 * np.sin(2 * np.pi * t / 100), np.sign(np.sin(2 * np.pi * (t + 0.5) / 100))])
+    np.testing.assert_allclose(crest_factor(waves), [2**0.5, 1.0], rtol=1e-3)
+
+
+def test_crest_factor_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="do not move"):
+        crest_factor(np.ones(10))
 
 
 def test_multisine_repeats_with_its_period():
@@ -148,15 +165,29 @@ def test_rate_limit_is_kept():
     assert np.all(np.abs(np.diff(u, axis=0)).max(axis=0) <= np.array([1.0, 100.0]) + 1e-9)
 
 
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_every_signal_keeps_bounds_and_rate_together(signal):
+    u = SIGNALS[signal](LOW, HIGH, 900, max_rate=(1.0, 100.0))
+    assert np.all(np.abs(np.diff(u, axis=0)).max(axis=0) <= np.array([1.0, 100.0]) * (1 + 1e-9))
+    assert np.min(normalised(u)) >= -1e-12 and np.max(normalised(u)) <= 1 + 1e-12
+
+
+def test_multisine_slowed_down_has_no_further_tones():
+    fast, slow = (multisine(0.0, 1.0, 400, tones=10, max_rate=rate)[:, 0] for rate in (None, 0.02))
+    ratio = (slow - slow.mean()) / (fast - fast.mean())
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+    assert ratio[0] < 1
+
+
 def test_rate_limit_reaches_the_level_it_follows():
     u = limit_rate(steps([0.0, 1.0], hold=20), 0.1)
     np.testing.assert_allclose(u[-1], 1.0)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, np.nan])
-def test_rate_limit_must_be_positive(rate):
+def test_rate_limit_must_be_positive(signal, rate):
     with pytest.raises(ValueError, match="max_rate"):
-        random_steps(0.0, 1.0, 100, max_rate=rate)
+        signal(0.0, 1.0, 100, max_rate=rate)
 
 
 def test_steps_hold_each_row():
