@@ -1,6 +1,7 @@
 """First-principles processes: equations, steady states, experiments, excitation signals."""
 
 from .coolant_flow_cstr import CoolantFlowCSTR
+from .diagnose import Finding, diagnose
 from .excitation import aprbs, limit_rate, prbs, random_steps, steps
 from .exothermic_cstr import ExothermicCSTR
 from .experiment import experiment
@@ -35,6 +36,7 @@ __all__ = [
     "Constant",
     "CoolantFlowCSTR",
     "DeadTime",
+    "Finding",
     "Drift",
     "ExothermicCSTR",
     "FourTanksAlvarado",
@@ -60,6 +62,7 @@ __all__ = [
     "aprbs",
     "constant",
     "crest_factor",
+    "diagnose",
     "experiment",
     "limit_rate",
     "multisine",

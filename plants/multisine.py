@@ -19,8 +19,8 @@ def multisine(
     """Sum of `tones` cosines of equal amplitude an input, scaled to touch a bound.
 
     Input i has the harmonics i + 1, i + 1 + nu, ... of 1 / period (default: samples), so inputs are orthogonal over a
-    period. The phases are Schroeder's, -pi n (n - 1) / tones, improved by `clippings` turns of clipping the peaks; the seed shifts
-    the signal in time. max_rate: largest change a sample, per input: the amplitude is lowered to keep it, for a
+    period. The phases are Schroeder's, -pi n (n - 1) / tones, improved by `clippings` turns of clipping; the seed
+    shifts the signal in time. max_rate: largest change a sample, per input: the amplitude is lowered to keep it, for a
     follower would add tones. Reference: Schroeder (1970), IEEE Trans. Information Theory 16, 85-89; Van der Ouderaa,
     Schoukens, Renneboog (1988), IEEE Trans. Instrumentation and Measurement 37, 145-147.
     """

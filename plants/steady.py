@@ -13,12 +13,18 @@ ITERATIONS = 50
 HALVINGS = 30
 
 
+def newton(ode: ca.Function, start: np.ndarray, u: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Where Newton's method ends from `start` (nx,), and whether that is an equilibrium."""
+    x = _newton(ode, start, u, d)
+    return x, _is_steady(ode, x, u, d)
+
+
 def steady_state(ode: ca.Function, start: np.ndarray, u: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, str]:
     """x (nx,) with ode(x, u, d) = 0, and '' or the reason why x is not one."""
-    x = _newton(ode, start, u, d)
-    if not _is_steady(ode, x, u, d):
-        x = _newton(ode, _settle(ode, start, u, d), u, d)
-    return x, "" if _is_steady(ode, x, u, d) else "neither Newton nor simulation converged"
+    x, is_steady = newton(ode, start, u, d)
+    if not is_steady:
+        x, is_steady = newton(ode, _settle(ode, start, u, d), u, d)
+    return x, "" if is_steady else "neither Newton nor simulation converged"
 
 
 def _newton(ode: ca.Function, x: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:

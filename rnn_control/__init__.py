@@ -4,6 +4,7 @@ from .certificate import Certificate
 from .certify import certify
 from .contract import CertificateError
 from .data import Experiment
+from .diagnose import Finding, diagnose
 from .export import CasadiModel
 from .fit import FitResult, fit
 from .forgetting import plot_forgetting
@@ -24,6 +25,6 @@ from .scaler import Scaler
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
-    "Experiment", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN", "LipschitzRNN", "Model", "Report",
-    "Scaler", "Score", "certify", "fit", "plot_forgetting",
+    "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN", "LipschitzRNN", "Model",
+    "Report", "Scaler", "Score", "certify", "diagnose", "fit", "plot_forgetting",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from .certificate import Certificate
 from .certify import METHODS, certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
+from .diagnose import warn
 from .identified import IdentifiedModel
 from .kernel import Batch, make_kernel
 from .model import Model
@@ -102,6 +103,7 @@ def fit(
     kernel = make_kernel(model)
     data = _windows(scaler, train, window, washout)
     if certificate is not None:
+        warn(train)
         method = roomiest_method(model, certificate, margin) if method == "auto" else method
         contract(model, certificate, method, margin)
     fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)

@@ -12,13 +12,14 @@ import pytest
 
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
-    "ops bounds check checks certificate",
+    "ops bounds check checks certificate output_error",
     "lure",
     "gaps columns records_plot metrics report",
     "partition variables tables",
     "readers",
     "data",
-    "scaler",
+    "scaler held",
+    "diagnose",
     "model",
     "models models.*",
     "simulate trace compile export",
