@@ -3,6 +3,7 @@
 from .certificate import Certificate
 from .certify import certify
 from .contract import CertificateError
+from .coverage import Coverage, coverage
 from .data import Experiment
 from .diagnose import Finding, diagnose
 from .export import CasadiModel
@@ -25,6 +26,6 @@ from .scaler import Scaler
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
-    "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN", "LipschitzRNN", "Model",
-    "Report", "Scaler", "Score", "certify", "diagnose", "fit", "plot_forgetting",
+    "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
+    "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify", "coverage", "diagnose", "fit", "plot_forgetting",
 ]  # fmt: skip

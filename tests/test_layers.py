@@ -18,7 +18,7 @@ LEVELS = (
     "partition variables tables",
     "readers",
     "data",
-    "scaler held",
+    "scaler held coverage",
     "diagnose",
     "model",
     "models models.*",
