@@ -44,7 +44,7 @@ class Rest(NamedTuple):
 
     @property
     def is_stable(self) -> bool:
-        return bool(np.all(self.poles.real < 0))
+        return bool(np.all(np.real(self.poles) < 0))
 
 
 def diagnose(
@@ -167,7 +167,7 @@ def _swing(plant: Plant, u: np.ndarray, rest: Rest) -> str:
 
 def _sampling(rests: list[Rest], dt: float) -> list[Finding]:
     """Whether dt suits the slowest and the fastest of the poles of stable equilibria."""
-    slow = max((r.poles.real.max() for r in rests), default=-math.inf)
+    slow = max((float(np.max(np.real(r.poles))) for r in rests), default=-math.inf)
     pole = math.exp(slow * dt)
     if pole > RADIUS:
         text = (

@@ -28,26 +28,27 @@ def steady_state(ode: ca.Function, start: np.ndarray, u: np.ndarray, d: np.ndarr
 
 
 def _newton(ode: ca.Function, x: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:
-    jacobian = ode.jacobian()
+    jacobian, many = ode.jacobian(), ode.map(HALVINGS)
     for _ in range(ITERATIONS):
         residual = _rates(ode, x, u, d)
         A = np.asarray(ca.densify(jacobian(x, u, d, 0)[0]))
         if not np.all(np.isfinite(A)):
             break
         step = np.linalg.lstsq(A, -residual, rcond=None)[0]
-        length = _shorten(ode, x, step, u, d, np.abs(residual).max())
+        length = _shorten(many, x, step, u, d, np.abs(residual).max())
         if length == 0.0:
             break
         x = x + length * step
     return x
 
 
-def _shorten(ode: ca.Function, x: np.ndarray, step: np.ndarray, u: np.ndarray, d: np.ndarray, norm: float) -> float:
+def _shorten(many: ca.Function, x: np.ndarray, step: np.ndarray, u: np.ndarray, d: np.ndarray, norm: float) -> float:
     """Largest of 1, 1/2, 1/4, ... at which the step lowers the norm of the residual; 0 if none."""
-    for length in 0.5 ** np.arange(HALVINGS):
-        if np.abs(_rates(ode, x + length * step, u, d)).max() < norm:
-            return float(length)
-    return 0.0
+    lengths = 0.5 ** np.arange(HALVINGS)
+    u, d = (np.tile(v[:, None], HALVINGS) for v in (u, d))
+    rates = np.asarray(many(x[:, None] + np.outer(step, lengths), u, d))
+    lower = np.flatnonzero(np.abs(rates).max(axis=0) < norm)
+    return float(lengths[lower[0]]) if lower.size else 0.0
 
 
 def _settle(ode: ca.Function, start: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:
