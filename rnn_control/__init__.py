@@ -1,5 +1,6 @@
 """Control-oriented system identification with recurrent networks that come with proofs."""
 
+from .adversary import attack
 from .certificate import Certificate
 from .certify import certify
 from .contract import CertificateError
@@ -23,9 +24,11 @@ from .models.nnarx import NNARX
 from .models.ren import REN, LipschitzREN
 from .report import Report
 from .scaler import Scaler
+from .tightness import Tightness
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
-    "LipschitzRNN", "Model", "Report", "Scaler", "Score", "certify", "coverage", "diagnose", "fit", "plot_forgetting",
+    "LipschitzRNN", "Model", "Report", "Scaler", "Score", "Tightness", "attack", "certify", "coverage", "diagnose",
+    "fit", "plot_forgetting",
 ]  # fmt: skip

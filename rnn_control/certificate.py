@@ -70,7 +70,7 @@ class Certificate:
 
     def to_json(self) -> str:
         """All fields, as JSON; numbers that are not finite as texts."""
-        return json.dumps(_finite(dataclasses.asdict(self)), indent=1, allow_nan=False)
+        return json.dumps(strict(dataclasses.asdict(self)), indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Certificate":
@@ -130,12 +130,12 @@ class Certificate:
         return zip(self.u_names, self.input_box, self.u_units, strict=True)
 
 
-def _finite(value) -> Any:
+def strict(value) -> Any:
     """Infinity and NaN as the texts that float() reads."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: strict(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [strict(v) for v in value]
     return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN") if _is_odd(value) else value
 
 

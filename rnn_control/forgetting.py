@@ -9,12 +9,19 @@ from .identified import IdentifiedModel
 
 
 def distance(certificate: Certificate, e: np.ndarray) -> np.ndarray:
-    """V(e) = max over blocks of || e_b / scale_b || for states e (T, nx), normalised."""
-    scaled, values, start = e / np.asarray(certificate.scale), [], 0
-    for size, order in certificate.blocks:
-        values.append(np.linalg.norm(scaled[:, start : start + size], float(order), axis=1))
-        start += size
-    return np.max(values, 0)
+    """V(e) for states e (..., nx), normalised: max over blocks of || e_b / scale_b ||, or sqrt(e' P e)."""
+    if certificate.metric is not None:
+        return np.sqrt(np.einsum("...i,ij,...j", e, np.array(certificate.metric), e).clip(min=0))
+    return size(certificate, e / np.asarray(certificate.scale))
+
+
+def size(certificate: Certificate, e: np.ndarray) -> np.ndarray:
+    """|| e || for states e (..., nx), normalised: the largest over the blocks, unscaled, that `overshoot` refers to."""
+    if all(order == "inf" for _, order in certificate.blocks):
+        return np.abs(e).max(-1)
+    ends = np.cumsum([count for count, _ in certificate.blocks])[:-1]
+    parts = zip(np.split(e, ends, -1), certificate.blocks, strict=True)
+    return np.max([np.linalg.norm(part, float(order), axis=-1) for part, (_, order) in parts], 0)
 
 
 def plot_forgetting(model: IdentifiedModel, certificate: Certificate, u: np.ndarray) -> Figure:

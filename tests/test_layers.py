@@ -14,7 +14,7 @@ import pytest
 LEVELS = (
     "ops bounds check checks certificate output_error",
     "lure",
-    "gaps columns records_plot metrics report",
+    "gaps columns records_plot metrics report tightness",
     "partition variables tables",
     "readers",
     "data",
@@ -22,7 +22,7 @@ LEVELS = (
     "diagnose",
     "model",
     "models models.*",
-    "simulate trace compile export",
+    "simulate trace compile export orbits",
     "literal statements library",
     "gradients",
     "codegen",
@@ -30,7 +30,7 @@ LEVELS = (
     "initial",
     "identified",
     "certify forgetting readout",
-    "contract objective",
+    "contract objective adversary",
     "search",
     "fit",
 )

@@ -1,0 +1,120 @@
+"""The adversary: what he finds is there, he finds what is known to be there, and no certificate excludes it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from zoo import identified, randomised
+
+from rnn_control import ESN, GRU, LSTM, LipschitzRNN, attack, certify
+from rnn_control.contract import contract
+from rnn_control.model import Params
+from rnn_control.orbits import Domain, cycle, linearise, log_growth, settle
+
+QUICK = dict(restarts=3, ascents=3, longest=100)
+
+
+def columns(*rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@torch.no_grad()
+def linear_model(eigenvalue: float, gain: float) -> LipschitzRNN:
+    """x+ = eigenvalue x + step tanh(small u): a model whose rate and gain are known."""
+    model = LipschitzRNN(1, 1, 1, gamma_A=1.0, gamma_W=0.0, beta=1.0, step=1 - eigenvalue)
+    for value, number in ((model.MA, 0.0), (model.MW, 0.0), (model.U, 1e-3), (model.b, 0.0), (model.C, 1e3 * gain)):
+        value.fill_(number)
+    return model
+
+
+def test_rate_and_gain_of_a_linear_model_are_found():
+    model = linear_model(0.9, 2.5)
+    found = attack(model, certify(model), **QUICK)
+    assert found.rate == pytest.approx(0.9, abs=1e-12)
+    assert found.gain[0][0] == pytest.approx(2.5, rel=1e-5)
+    assert found.steps == (7, 22, 44)
+    assert found.rate_gap() == pytest.approx(1) and not found.refutes()
+
+
+def test_certificate_is_not_refuted(factory):
+    model = randomised(factory(2, 2, 3), 1, 0.2)
+    contract(model, "delta_iss", "weighted", 0.02)
+    found = attack(identified(model), certify(identified(model)), **QUICK)
+    assert not found.refutes() and found.rate_gap() >= 1
+    assert min(min(row) for row in found.gain) > 0
+
+
+def test_jacobian_of_a_cycle_is_that_of_autograd(factory):
+    model = randomised(factory(2, 2, 3), 1)
+    p = Params({k: v.detach() for k, v in model.theta().items()})
+    rng = np.random.default_rng(0)
+    x, pattern = (torch.from_numpy(rng.uniform(-1, 1, shape)) for shape in ((model.nx, 2), (3, 2, 2)))
+    _, J = linearise(model, p, x, pattern)
+    for b in range(2):
+        one = torch.autograd.functional.jacobian(
+            lambda x, b=b: cycle(model, p, x[:, None], pattern[:, :, b, None])[:, 0], x[:, b]
+        )
+        torch.testing.assert_close(J[b], one, rtol=1e-12, atol=1e-14)
+
+
+def test_gradient_of_the_growth_is_that_of_differences():
+    model = randomised(GRU(2, 1, 4), 3, 0.5)
+    p = Params({k: v.detach() for k, v in model.theta().items()})
+    pattern = columns([[0.3], [-0.5]], [[0.9], [0.1]]).requires_grad_(True)
+    x = settle(model, p, torch.zeros(4, 1, dtype=torch.float64), pattern.detach(), 400)
+    (slope,) = torch.autograd.grad(log_growth(model, p, x, pattern)[1].sum(), pattern)
+    for index in np.ndindex(2, 2, 1):
+        step = torch.zeros_like(slope)
+        step[index] = 1e-5
+        near = [pattern.detach() + s for s in (step, -step)]
+        up, down = (log_growth(model, p, settle(model, p, x, u, 400), u)[1].item() for u in near)
+        assert float(slope[index]) == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-9)
+
+
+@torch.no_grad()
+def two_equilibria() -> LSTM:
+    model = randomised(LSTM(1, 1, 2), 0, 0.0)
+    model.Uc.fill_(4.5)
+    model.C.fill_(1.0)
+    return model
+
+
+def test_model_with_two_equilibria_is_seen_not_to_contract():
+    model = two_equilibria()
+    found = attack(model, certify(model), **QUICK)
+    assert found.rate >= 1 and found.steps == (None, None, None)
+    assert found.rate_gap() is None and "refused" in str(found)
+
+
+def test_claim_that_is_false_is_refuted():
+    model, honest = two_equilibria(), linear_model(0.9, 2.5)
+    claim = certify(LSTM(1, 1, 2))
+    assert claim.holds and attack(model, claim, **QUICK).refutes()
+    assert attack(linear_model(0.95, 2.5), certify(honest), **QUICK).refutes()
+    assert attack(linear_model(0.9, 2.6), certify(honest), **QUICK).refutes()
+
+
+def test_tightness_reads_like_a_table_and_is_strict_json():
+    model = identified(two_equilibria())
+    found = attack(model, certify(model), **QUICK)
+    text = json.loads(found.to_json(), parse_constant=pytest.fail)
+    assert text["rate"] == found.rate and text["gain_gaps"] == [["Infinity"]]
+    assert all(word in str(found) for word in ("certified", "seen", "K per L/min", "99 % forgotten after"))
+
+
+def test_search_repeats_with_its_seed():
+    model = randomised(ESN(1, 1, 4), 0, 0.2)
+    runs = [attack(model, certify(model), seed=seed, **QUICK) for seed in (0, 0, 1)]
+    assert runs[0] == runs[1] and runs[0].seed != runs[2].seed
+
+
+def test_adversary_asks_for_pairs_of_trajectories():
+    model = GRU(1, 1, 2)
+    with pytest.raises(ValueError, match="pairs"):
+        attack(model, certify(model, "iss"))
+
+
+def test_opposite_corners_are_tried():
+    corners = Domain(columns(1.0), columns(1.0, 2.0)).corners(4, np.random.default_rng(0))
+    assert (corners[:, ::2] == -corners[:, 1::2]).all() and corners[:, 0].tolist() == [1.0, 2.0]
