@@ -81,7 +81,8 @@ def inf_norm(M: Tensor) -> Tensor:
 
 def two_norm(M: Tensor) -> Tensor:
     """Largest singular value; NaN, which proves nothing, if an entry is not finite."""
-    return torch.linalg.matrix_norm(M, 2) if torch.isfinite(M).all() else M.sum() * torch.nan
+    is_finite = torch.isfinite(M)
+    return torch.where(is_finite.all(), torch.linalg.matrix_norm(torch.where(is_finite, M, 0.0), 2), torch.nan)
 
 
 def reach(W: Tensor, U: Tensor, u_max: Tensor, x_max: Tensor) -> Tensor:

@@ -1,0 +1,47 @@
+"""Parameters trained to break a condition break the wrong ones, and no other."""
+
+import breaking
+import numpy as np
+import pytest
+import torch
+from wrong_rules import WRONG
+from zoo import randomised
+
+from rnn_control import GRU
+from rnn_control.certify import METHODS
+
+
+@pytest.mark.parametrize("method", METHODS["delta_iss"])
+def test_no_parameters_break_the_condition(factory, method):
+    for found in breaking.break_rule(breaking.rule_of(method), factory(1, 1, 2), 24, 1, ascents=6, long=40):
+        assert found.sets >= 4 and found.broken == 0
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_condition_is_broken(name):
+    rule, make = WRONG[name]
+    _, trained = breaking.break_rule(rule, make(), 150, 0, ascents=30, long=20)
+    assert trained.broken > 0 and trained.worst > 1.001
+
+
+def test_training_brings_sets_closer_to_the_promise():
+    blind, trained = breaking.break_rule(breaking.rule_of("weighted"), GRU(1, 1, 2), 24, 0, ascents=30, long=10)
+    assert trained.worst > blind.worst
+
+
+def test_stacked_parameters_are_those_of_the_models(factory):
+    models = [randomised(factory(1, 1, 2), seed) for seed in range(2)]
+    free = {k: torch.stack([m.state_dict()[k] for m in models]) for k in models[0].state_dict()}
+    stacked = breaking.thetas(models[0], free)
+    for s, model in enumerate(models):
+        assert all(torch.equal(stacked[k][s], v) for k, v in model.theta().items())
+
+
+def test_verdicts_of_a_stack_are_those_of_the_sets(factory):
+    model, rule = factory(1, 1, 2), breaking.rule_of("published")
+    p = breaking.thetas(model, breaking.draw(model, 5, np.random.default_rng(0)))
+    u_max = torch.ones(5, 1, dtype=torch.float64)
+    whole = breaking.judge(rule, model, p, u_max)
+    for s in range(5):
+        one = breaking.judge(rule, model, {k: v[s : s + 1] for k, v in p.items()}, u_max[s : s + 1])
+        torch.testing.assert_close(one.rate[0], whole.rate[s], rtol=1e-12, atol=1e-14)
