@@ -22,6 +22,7 @@ from .models.lipschitz_rnn import LipschitzRNN
 from .models.lstm import LSTM
 from .models.nnarx import NNARX
 from .models.ren import REN, LipschitzREN
+from .pareto import plot_pareto
 from .report import Report
 from .scaler import Scaler
 from .tightness import Tightness
@@ -30,5 +31,5 @@ __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
     "LipschitzRNN", "Model", "Report", "Scaler", "Score", "Tightness", "attack", "certify", "coverage", "diagnose",
-    "fit", "plot_forgetting",
+    "fit", "plot_forgetting", "plot_pareto",
 ]  # fmt: skip

@@ -1,16 +1,20 @@
 """The adversary: what he finds is there, he finds what is known to be there, and no certificate excludes it."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
-from zoo import identified, randomised
+from matplotlib import pyplot as plt
+from zoo import identified, quick_gru, randomised
 
-from rnn_control import ESN, GRU, LSTM, LipschitzRNN, attack, certify
+from rnn_control import ESN, GRU, LSTM, LipschitzRNN, attack, certify, plot_forgetting, plot_pareto
 from rnn_control.contract import contract
+from rnn_control.forgetting import distance, size
 from rnn_control.model import Params
 from rnn_control.orbits import Domain, cycle, linearise, log_growth, settle
+from rnn_control.pareto import Priced, frontier
 
 QUICK = dict(restarts=3, ascents=3, longest=100)
 
@@ -118,3 +122,36 @@ def test_adversary_asks_for_pairs_of_trajectories():
 def test_opposite_corners_are_tried():
     corners = Domain(columns(1.0), columns(1.0, 2.0)).corners(4, np.random.default_rng(0))
     assert (corners[:, ::2] == -corners[:, 1::2]).all() and corners[:, 0].tolist() == [1.0, 2.0]
+
+
+def test_envelope_lies_above_the_distance_and_time_is_in_seconds():
+    model = identified(quick_gru(2, 1, 3), dt=7.0)
+    certificate = certify(model)
+    figure = plot_forgetting(model, certificate)
+    seen, promised = (line.get_xydata() for line in figure.axes[-1].lines[:2])
+    assert (seen[:, 1] <= promised[:, 1] * (1 + 1e-9)).all()
+    assert seen[-1, 0] == certificate.seconds_to_forget
+    plt.close(figure)
+
+
+def test_distance_in_a_quadratic_metric_and_in_blocks():
+    certificate = certify(LSTM(1, 1, 1), method="published")
+    e = np.array([[3.0, 4.0], [0.0, -2.0]])
+    quadratic = dataclasses.replace(certificate, metric=((2.0, 0.0), (0.0, 1.0)), blocks=((2, "2.0"),))
+    np.testing.assert_allclose(distance(quadratic, e), [34**0.5, 2])
+    np.testing.assert_allclose(size(quadratic, e), [5, 2])
+    np.testing.assert_allclose(distance(certificate, e), abs(e / np.array(certificate.scale)).max(1))
+
+
+def test_frontier_is_what_no_other_model_beats():
+    a, b, c = Priced("GRU", 100.0, 50.0, 90.0), Priced("GRU", 200.0, 90.0, 80.0), Priced("GRU", 300.0, 90.0, 95.0)
+    free = Priced("GRU", None, None, 99.0)
+    assert frontier([c, b, free, a]) == [a, c]
+    axes = plot_pareto([a, b, c, free]).axes[0]
+    assert "[s]" in axes.get_xlabel() and "[%]" in axes.get_ylabel()
+    plt.close()
+
+
+def test_map_without_certificate_is_refused():
+    with pytest.raises(ValueError, match="certificate that holds"):
+        plot_pareto([Priced("GRU", None, None, 99.0)])

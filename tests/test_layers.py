@@ -14,7 +14,7 @@ import pytest
 LEVELS = (
     "ops bounds check checks certificate output_error",
     "lure",
-    "gaps columns records_plot metrics report tightness",
+    "gaps columns records_plot metrics pareto report tightness",
     "partition variables tables",
     "readers",
     "data",
