@@ -165,21 +165,25 @@ INLINE void product(int rows, int k, const real *w, const real *x, real *y)
 INLINE void outer_tile(int high, int wide, int n, int count, const real *a, int a_step, const real *b, int b_step,
                        double *g, int down, int right)
 {
-  vec sum[4][4];
-  UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) sum[i][j] = (vec){0};
+  vec sums[4][4];
+  UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) sums[i][j] = (vec){0};
   for (int t = 0; t < count; t++)
     UNROLL for (int h = 0; h < LANES; h += VL)
       UNROLL for (int i = 0; i < high; i++)
         UNROLL for (int j = 0; j < wide; j++)
 #ifdef BATCH
-          sum[i][j] += GET(a + t * a_step + i * LANES + h) * GET(b + t * b_step + j * LANES + h);
+          sums[i][j] += GET(a + t * a_step + i * LANES + h) * GET(b + t * b_step + j * LANES + h);
 #else
-          sum[i][j] += a[t * a_step + i] * GET(b + t * b_step + j * VL);
+          sums[i][j] += a[t * a_step + i] * GET(b + t * b_step + j * VL);
 #endif
   real all[4 * 4 * VL];
-  UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) PUT(all + (i * wide + j) * VL, sum[i][j]);
+  UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) PUT(all + (i * wide + j) * VL, sums[i][j]);
   for (int i = 0; i < high; i++)
-    for (int j = 0; j < wide * VL && j * WIDE / VL < n; j++) g[i * down + j * WIDE / VL * right] += all[i * wide * VL + j];
+    for (int j = 0; j < wide * WIDE && j < n; j++) {
+      real sum = 0;
+      UNROLL for (int l = 0; l < VL / WIDE; l++) sum += all[(i * wide * WIDE + j) * (VL / WIDE) + l];
+      g[i * down + j * right] += sum;
+    }
 }
 
 /* The whole of it. Vectors run along the columns; along the rows if that wastes less padding. */
