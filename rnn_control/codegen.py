@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch.fx import Node
 
-from .gradients import Term, View, terms
+from .gradients import Term, View, scale, terms
 from .model import Model
 from .statements import Section, part
 from .trace import CONSTANT, VIEWS, Trace, Untraceable, level, operation, shape, trace
@@ -138,8 +138,9 @@ class Printer:
         return [*self.packing, *lines]
 
     def is_parameter(self, node: Node) -> bool:
-        """A parameter or a view of one."""
-        return node in self.inputs or (operation(node) in VIEWS and self.is_parameter(node.args[0]))
+        """A parameter, a view of one, or a multiple."""
+        is_view = operation(node) in VIEWS or scale(node) is not None
+        return node in self.inputs or (is_view and self.is_parameter(node.all_input_nodes[0]))
 
     def constant(self, node: Node) -> str:
         """The place of a constant column."""
@@ -150,10 +151,10 @@ class Printer:
             self.constants[f"C_{base.name}"] = f"SIZE({shape(base)[0]})"
             return f"c + C_{base.name} + {first} * LANES"
         base, view = self.view(node)
-        name = f"C_{base.name}_{view.first}_{rows}"
+        name = f"C_{node.name}_{view.first}_{rows}"
         if name not in self.constants:
             self.constants[name] = f"SIZE({rows})"
-            self.packing.append(f"pack_column({rows}, {self.source(base, view)}, {view.down}, c + {name});")
+            self.packing.append(f"pack_column({rows}, {self.source(base, view)}, {view.down}, {view.factor!r}, c + {name});")
         return f"c + {name}"
 
     def view(self, node: Node) -> tuple[Node, View]:
@@ -168,6 +169,10 @@ class Printer:
             base, view = self.view(node.args[0])
             dim, start = node.args[1], node.args[2]
             return base, view.shifted(dim, start if start >= 0 else start + shape(node.args[0])[dim])
+        factor = scale(node)
+        if factor is not None:
+            base, view = self.view(node.all_input_nodes[0])
+            return base, view.scaled(factor)
         raise Untraceable(f"{name} of parameters only; compute it in theta()")
 
     def source(self, parameter: Node, view: View) -> str:
@@ -184,7 +189,7 @@ class Printer:
         self.constants[name] = f"({rows}) * {k}"
         for m in matrices:
             base, view = self.view(m)
-            sizes = f"{shape(m)[0]}, {k}, {rows}, {self.source(base, view)}, {view.down}, {view.right}"
+            sizes = f"{shape(m)[0]}, {k}, {rows}, {self.source(base, view)}, {view.down}, {view.right}, {view.factor!r}"
             self.packing.append(f"pack_matrix({sizes}, c + {name} + {above});")
             above += f" + ROWS({shape(m)[0]})"
         return f"c + {name}"
@@ -193,9 +198,9 @@ class Printer:
         (m, _), view = shape(term.left), term.target
         left = self.operand(term.left)
         if term.right is None:
-            return f"column({m}, count, {left}, G + {view.first}, {view.down});"
+            return f"column({m}, count, {left}, G + {view.first}, {view.down}, {view.factor!r});"
         sizes = f"{m}, {shape(term.right)[1]}, count"
-        return f"outer({sizes}, {left}, {self.operand(term.right)}, G + {view.first}, {view.down}, {view.right});"
+        return f"outer({sizes}, {left}, {self.operand(term.right)}, G + {view.first}, {view.down}, {view.right}, {view.factor!r});"
 
     def operand(self, node: Node) -> str:
         """Place at the first step of the block, and the distance to the next step."""

@@ -9,17 +9,21 @@ from .trace import Untraceable, operation, shape
 
 
 class View(NamedTuple):
-    """Part of a flat parameter vector: element (i, j) is at first + i down + j right."""
+    """Part of a flat parameter vector: element (i, j) is factor times the one at first + i down + j right."""
 
     first: int
     down: int
     right: int
+    factor: float = 1.0
 
     def shifted(self, dim: int, start: int) -> "View":
         return self._replace(first=self.first + start * (self.right if dim else self.down))
 
     def turned(self) -> "View":
-        return View(self.first, self.right, self.down)
+        return self._replace(down=self.right, right=self.down)
+
+    def scaled(self, factor: float) -> "View":
+        return self._replace(factor=self.factor * factor)
 
 
 class Term(NamedTuple):
@@ -37,7 +41,8 @@ def terms(node: Node | None, target: View) -> list[Term]:
     name = operation(node)
     if name.startswith(("zeros", "new_zeros", "full")):
         return []
-    if name == "add.Tensor" and not node.kwargs and (shape(node)[1] > 1 or is_composed(node)):
+    is_composite = shape(node)[1] > 1 or is_composed(node)
+    if name == "add.Tensor" and not node.kwargs and is_composite:
         return [term for a in node.args for term in terms(a, target)]
     if name == "slice_backward.default":
         grad, sizes, dim, start, _, step = node.args
@@ -46,6 +51,8 @@ def terms(node: Node | None, target: View) -> list[Term]:
         return terms(grad, target.shifted(dim, start if start >= 0 else start + sizes[dim]))
     if name == "t.default":
         return terms(node.args[0], target.turned())
+    if scale(node) is not None and is_composite:
+        return terms(node.all_input_nodes[0], target.scaled(scale(node)))
     if is_outer(node):
         left, right = node.args
         return [Term(left, right, target)]
@@ -54,8 +61,18 @@ def terms(node: Node | None, target: View) -> list[Term]:
     return [Term(node, None, target)]
 
 
+def scale(node: Node) -> float | None:
+    """The number that an operation multiplies by, if that is all it does."""
+    name, numbers = operation(node), [a for a in node.args if isinstance(a, int | float)]
+    if name == "neg.default":
+        return -1.0
+    if name in ("mul.Tensor", "mul.Scalar") and numbers:
+        return float(numbers[0])
+    return 1 / numbers[0] if name == "div.Tensor" and node.args[1:] == tuple(numbers) else None
+
+
 def is_composed(node: Node) -> bool:
-    """A sum with a part that is better added on its own: an outer product, or one that covers a slice."""
-    if operation(node) == "add.Tensor":
+    """Whether parts are better added on their own: there is an outer product inside, or one number range of many."""
+    if operation(node) in ("add.Tensor", "t.default") or scale(node) is not None:
         return any(map(is_composed, node.all_input_nodes))
     return operation(node) == "slice_backward.default" or is_outer(node)

@@ -73,12 +73,14 @@ def trace(model: Model, wrt: tuple[str, ...]) -> Trace:
 
 
 def merge_repeated(graph: Graph) -> None:
-    """Compute equal expressions once, and drop copies."""
+    """Compute equal expressions once, drop copies, and write every transposition alike."""
     known: dict = {}
     for node in graph.nodes:
         if operation(node) in ("detach.default", "clone.default", "alias.default"):
             node.replace_all_uses_with(node.args[0])
-        elif node.op == "call_function":
+        if operation(node) in ("permute.default", "transpose.int"):
+            node.target, node.args = torch.ops.aten.t.default, node.args[:1]
+        if node.op == "call_function":
             first = known.setdefault((node.target, str(node.args), str(node.kwargs)), node)
             if first is not node:
                 node.replace_all_uses_with(first)

@@ -94,23 +94,23 @@ INLINE void total(int n, const real *a, real *to)
 }
 
 /* Parameters laid out for the loops: a column, and a matrix (m, k) by columns of `rows` places each */
-INLINE void pack_column(int n, const double *p, int down, real *to)
+INLINE void pack_column(int n, const double *p, int down, double factor, real *to)
 {
   for (int i = 0; i < n; i++)
-    for (int l = 0; l < LANES; l++) to[i * LANES + l] = (real)p[i * down];
+    for (int l = 0; l < LANES; l++) to[i * LANES + l] = (real)(factor * p[i * down]);
 }
 
-INLINE void pack_matrix(int m, int k, int rows, const double *p, int down, int right, real *to)
+INLINE void pack_matrix(int m, int k, int rows, const double *p, int down, int right, double factor,
+                        real *to)
 {
   for (int j = 0; j < k; j++)
-    for (int i = 0; i < m; i++) to[j * rows + i] = (real)p[i * down + j * right];
+    for (int i = 0; i < m; i++) to[j * rows + i] = (real)(factor * p[i * down + j * right]);
 }
 
 #ifdef BATCH
-#define TILE 8
 INLINE void product_tile(int tile, int k, int rows, const real *w, const real *x, real *y)
 {
-  vec sum[TILE][2];
+  vec sum[8][2];
   UNROLL for (int i = 0; i < tile; i++) sum[i][0] = sum[i][1] = (vec){0};
   for (int j = 0; j < k; j++) {
     const vec a = GET(x + j * LANES), b = GET(x + j * LANES + VL);
@@ -125,12 +125,18 @@ INLINE void product_tile(int tile, int k, int rows, const real *w, const real *x
   }
 }
 
-/* y = W x, W (rows, k) packed */
-INLINE void product(int rows, int k, const real *w, const real *x, real *y)
+/* y = W x, W (rows, k) packed; one copy of the code serves all sizes */
+static void product(int rows, int k, const real *w, const real *x, real *y)
 {
-  int i = 0;
-  for (; i + TILE <= rows; i += TILE) product_tile(TILE, k, rows, w + i, x, y + i * LANES);
-  if (rows % TILE) product_tile(rows % TILE, k, rows, w + i, x, y + i * LANES);
+  for (int i = 0, tile; i < rows; i += tile) {
+    tile = rows - i >= 8 ? 8 : rows - i >= 4 ? 4 : rows - i >= 2 ? 2 : 1;
+    switch (tile) {
+      case 8: product_tile(8, k, rows, w + i, x, y + i * LANES); break;
+      case 4: product_tile(4, k, rows, w + i, x, y + i * LANES); break;
+      case 2: product_tile(2, k, rows, w + i, x, y + i * LANES); break;
+      default: product_tile(1, k, rows, w + i, x, y + i * LANES);
+    }
+  }
 }
 #else
 /* `width` vectors of rows, `phases` independent sums: enough to hide the latency of a multiply-add */
@@ -163,7 +169,7 @@ INLINE void product(int rows, int k, const real *w, const real *x, real *y)
 
 /* g (m, n) += the sum of a b' over a block of steps, in a tile of `high` rows and `wide` vectors */
 INLINE void outer_tile(int high, int wide, int n, int count, const real *a, int a_step, const real *b, int b_step,
-                       double *g, int down, int right)
+                       double *g, int down, int right, double factor)
 {
   vec sums[4][4];
   UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) sums[i][j] = (vec){0};
@@ -182,16 +188,16 @@ INLINE void outer_tile(int high, int wide, int n, int count, const real *a, int 
     for (int j = 0; j < wide * WIDE && j < n; j++) {
       real sum = 0;
       UNROLL for (int l = 0; l < VL / WIDE; l++) sum += all[(i * wide * WIDE + j) * (VL / WIDE) + l];
-      g[i * down + j * right] += sum;
+      g[i * down + j * right] += factor * sum;
     }
 }
 
 /* The whole of it. Vectors run along the columns; along the rows if that wastes less padding. */
 static void outer(int m, int n, int count, const real *a, int a_step, const real *b, int b_step, double *g, int down,
-                  int right)
+                  int right, double factor)
 {
   if (n * SIZE(m) < m * SIZE(n)) {
-    outer(n, m, count, b, b_step, a, a_step, g, right, down);
+    outer(n, m, count, b, b_step, a, a_step, g, right, down, factor);
     return;
   }
   for (int i = 0, high; i < m; i += high) {
@@ -202,7 +208,7 @@ static void outer(int m, int n, int count, const real *a, int a_step, const real
       const real *l = a + i * LANES, *r = b + j * LANES;
       double *to = g + i * down + j * right;
 #define TILE_OF(h, w) \
-  case 10 * h + w: outer_tile(h, w, n - j, count, l, a_step, r, b_step, to, down, right); break;
+  case 10 * h + w: outer_tile(h, w, n - j, count, l, a_step, r, b_step, to, down, right, factor); break;
       switch (10 * high + wide) {
         TILE_OF(4, 4) TILE_OF(4, 2) TILE_OF(4, 1) TILE_OF(2, 4) TILE_OF(2, 2) TILE_OF(2, 1)
         TILE_OF(1, 4) TILE_OF(1, 2) TILE_OF(1, 1)
@@ -212,12 +218,12 @@ static void outer(int m, int n, int count, const real *a, int a_step, const real
 }
 
 /* g (n) += the sum of a over a block of steps */
-INLINE void column(int n, int count, const real *a, int a_step, double *g, int down)
+INLINE void column(int n, int count, const real *a, int a_step, double *g, int down, double factor)
 {
   for (int i = 0; i < n; i++) {
     real sum = 0;
     for (int t = 0; t < count; t++)
       for (int l = 0; l < LANES; l++) sum += a[t * a_step + i * LANES + l];
-    g[i * down] += sum;
+    g[i * down] += factor * sum;
   }
 }

@@ -9,10 +9,12 @@ import torch
 from numpy.testing import assert_allclose
 from zoo import randomised
 
-from rnn_control import GRU
-from rnn_control.trace import Untraceable
+from rnn_control import GRU, LSTM
+from rnn_control.codegen import c_source
 from rnn_control.compile import cache_folder
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel, make_kernel
+from rnn_control.ops import relu, sigmoid, tanh, vcat
+from rnn_control.trace import Untraceable, operation, trace
 
 
 class ExpGRU(GRU):
@@ -20,6 +22,25 @@ class ExpGRU(GRU):
 
     def g(self, p, x):
         return torch.sin(p.C @ x) + p.b_y
+
+
+class RowByRow(GRU):
+    """A triangular implicit layer solved row by row, as in a REN, from slices of parameters and many small pieces."""
+
+    def f(self, p, x, u):
+        w = [tanh(p.Uz[:1] @ x + p.Wz[:1] @ u + p.bz[:1])]
+        for i in range(1, self.nx):
+            w.append(tanh(p.Uz[i : i + 1] @ x + p.Wz[i : i + 1] @ u + p.Uf[i : i + 1, :i] @ vcat(*w) + p.bz[i : i + 1]))
+        return 0.5 * x + 0.1 * p.Ur @ vcat(*w) + p.Wr @ u
+
+
+class Odds(GRU):
+    """The operations that no registered cell uses: powers, relu, products of states, constants worked out, numbers."""
+
+    def f(self, p, x, u):
+        slope, last = sigmoid(p.bf) * p.br, x[self.nx - 1 :]
+        bent = relu(p.Uz @ x + p.Wz @ u) - 0.1 * x**2 * last + p.bz[:1] * x
+        return 0.3 * slope * bent * (p.Uf @ vcat(x[1:], last)) + p.Wr @ u / 2 - 0.1 * p.Ur.T @ (p.Wf @ u)
 
 
 def batch(model, lengths, seed=0):
@@ -31,6 +52,77 @@ def batch(model, lengths, seed=0):
 def gradient(kernel, model, data, x0):
     loss, named, x_bar = kernel.loss_grad(model.theta(), x0, data)
     return np.concatenate([[loss], *(g.ravel() for g in named.values()), x_bar.ravel()])
+
+
+def pair(model, dtype="float64"):
+    wrt = tuple(name for name, value in model.theta().items() if value.requires_grad)
+    return CompiledKernel(model, wrt, dtype), LiteralKernel(model, wrt)
+
+
+def assert_alike(a, b, tolerance=1e-12):
+    assert_allclose(a, b, rtol=tolerance, atol=tolerance * abs(b).max())
+
+
+@pytest.mark.parametrize("cell", [RowByRow, Odds], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 3, 5), (1, 2, 10)], ids=str)
+def test_cells_out_of_slices_and_odd_operations_equal_the_literal_loop(cell, sizes):
+    model = randomised(cell(*sizes), 1)
+    data, x0 = batch(model, (40, 3))
+    fast, slow = (gradient(kernel, model, data, x0) for kernel in pair(model))
+    assert_alike(fast, slow)
+
+
+# one more than fills the lanes, a group with empty lanes, unequal lengths, a record alone
+@pytest.mark.parametrize("size", [3, 9])
+@pytest.mark.parametrize("lengths", [[9] * 17, [40, 1] * 5, [33] * 6 + [7], [70]], ids=lambda a: f"{len(a)} records")
+def test_records_side_by_side_equal_the_literal_loop(size, lengths):
+    model = randomised(LSTM(2, 2, size) if size == 3 else GRU(2, 2, size), 2)
+    data, x0 = batch(model, lengths)
+    fast, slow = (gradient(kernel, model, data, x0) for kernel in pair(model))
+    assert_alike(fast, slow)
+
+
+@pytest.mark.parametrize("samples", [1, 63, 64, 65, 100])
+def test_a_record_in_segments_equals_it_in_one_piece(samples, monkeypatch):
+    model = randomised(LSTM(2, 2, 3), 0)
+    data, x0 = batch(model, [samples] * 9)
+    kernel = pair(model)[0]
+    whole = gradient(kernel, model, data, x0)
+    monkeypatch.setattr("rnn_control.kernel.TAPE_BYTES", 100)
+    assert kernel.segment(100, 1) == 10
+    assert_alike(gradient(kernel, model, data, x0), whole)
+
+
+def test_single_precision_is_near():
+    model = randomised(GRU(2, 2, 9), 0)
+    data, x0 = batch(model, [50] * 20 + [30])
+    fast, slow = (gradient(kernel, model, data, x0) for kernel in pair(model, "float32"))
+    assert_alike(fast, slow, 2e-5)
+    with pytest.raises(ValueError, match="float64"):
+        CompiledKernel(model, (), "half")
+
+
+@pytest.mark.parametrize("model", [GRU(2, 2, 5), LSTM(1, 2, 3), RowByRow(1, 1, 3)], ids=lambda m: type(m).__name__)
+def test_gauss_newton_matrix_equals_the_literal_one(model, monkeypatch):
+    monkeypatch.setattr("rnn_control.kernel.ROWS_BYTES", 20000)  # several blocks a record
+    randomised(model, 3)
+    data, x0 = batch(model, (30, 12))
+    fast, slow = (kernel.gauss_newton(model.theta(), x0, data) for kernel in pair(model))
+    for a, b in zip(fast, slow, strict=True):
+        assert_alike(a, np.asarray(b), 1e-10)
+    loss, named, x_bar = pair(model)[0].loss_grad(model.theta(), x0, data)
+    assert_alike(2 * fast[1], np.concatenate([*(g.ravel() for g in named.values()), x_bar.ravel()]), 1e-10)
+
+
+@pytest.mark.parametrize("cell", [GRU, LSTM], ids=lambda c: c.__name__)
+def test_the_adjoint_repeats_no_activation(cell):
+    """What it costs is on the tape: two or three gates, the new content, and for the LSTM the squashed cell state."""
+    traced = trace(cell(1, 1, 4), tuple(cell(1, 1, 4).theta()))
+    assert [operation(node) for node in traced.tape].count("tanh.default") == (1 if cell is GRU else 2)
+    assert {operation(node) for node in traced.tape} == {"sigmoid.default", "tanh.default"}
+    text = c_source(cell(1, 1, 4), tuple(cell(1, 1, 4).theta()))
+    back = text[text.index("static void back") : text.index("static void collect")]
+    assert "sigmoid_(" not in back and "tanh_(" not in back
 
 
 def test_gradient_equals_central_differences():
