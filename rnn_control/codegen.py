@@ -9,10 +9,11 @@ from pathlib import Path
 
 from torch.fx import Node
 
-from .gradients import Term, View, scale, terms
+from .constants import Constants
+from .gradients import Term, View, terms
 from .model import Model
 from .statements import Section, part
-from .trace import CONSTANT, VIEWS, Trace, Untraceable, level, operation, shape, trace
+from .trace import CONSTANT, Trace, level, operation, shape, trace
 
 STEP_TEXT = """
 enum {{ NX = {nx}, NU = {nu}, NY = {ny}, NP = {np} }};
@@ -45,7 +46,7 @@ static void collect(const real *restrict c, const real *restrict row, const real
 
 
 def c_source(model: Model, wrt: tuple[str, ...]) -> str:
-    """The whole source; parameters are arrays in the order of theta(), their gradients one flat vector in that of wrt."""
+    """The whole source; parameters are arrays in the order of theta(), their gradients a flat vector in that of wrt."""
     text = Printer(trace(model, wrt), model, wrt).text()
     before, after = (Path(__file__).with_name(name).read_text() for name in ("vectors.h", "records.c"))
     return before + text + after
@@ -58,12 +59,9 @@ class Printer:
         self.traced, self.model = traced, model
         self.nodes = [n for n in traced.graph.nodes if n.op == "call_function"]
         sizes = {k: v.numel() for k, v in model.theta().items()}
-        self.order = {name: i for i, name in enumerate(sizes)}
         self.inputs = traced.inputs
         self.fields = {node: f"T_{node.name}" for node in traced.tape}
-        self.constants: dict[str, str] = {}  # name -> size
-        self.packing: list[str] = []
-        self.computed: dict[Node, None] = {}
+        self.constants = Constants(traced)
         self.n_gradient = sum(sizes[name] for name in wrt)
         starts = accumulate((sizes[name] for name in wrt), initial=0)
         widths = [model.theta()[name].shape[1] for name in wrt]
@@ -88,26 +86,30 @@ class Printer:
         forward = self.forward([x_next, y])
         back = self.back()
         collect = [self.add(term) for term in self.terms]
-        prepare = self.prepare()
-        tape = {"T_x": model.nx, "T_u": model.nu, "T_y_bar": model.ny} | {f: shape(n)[0] for n, f in self.fields.items()}
+        prepare = self.constants.statements(self.nodes)
+        tape = {"T_x": model.nx, "T_u": model.nu, "T_y_bar": model.ny} | {
+            f: shape(n)[0] for n, f in self.fields.items()
+        }
         bars = {place.removeprefix("bar + "): shape(n)[0] for n, place in self.bars.items()}
         return STEP_TEXT.format(
             nx=model.nx, nu=model.nu, ny=model.ny, np=self.n_gradient,
             tape=layout({k: f"SIZE({n})" for k, n in tape.items()}),
             bars=layout({k: f"SIZE({n})" for k, n in bars.items()} or {"B_none": "VL"}),
-            constants=layout(self.constants or {"C_none": "VL"}),
-            **{k: "\n  ".join(v) for k, v in dict(prepare=prepare, forward=forward, back=back, collect=collect).items()},
+            constants=layout(self.constants.sizes or {"C_none": "VL"}),
+            prepare="\n  ".join(prepare), forward="\n  ".join(forward),
+            back="\n  ".join(back), collect="\n  ".join(collect),
         )  # fmt: skip
 
     def forward(self, results: list[Node]) -> list[str]:
         """x_next and y into their places, the tape into its row."""
+
         def at(node):
             if node in self.traced.inputs or level(node) == CONSTANT:
-                return self.on_tape(node) or self.constant(node)
+                return self.on_tape(node) or self.constants.column(node)
             return None
 
         keep = {node: f"row + {field}" for node, field in self.fields.items()}
-        section = Section(at, self.pack, keep)
+        section = Section(at, self.constants.matrix, keep)
         lines = section.compute(self.nodes, [*results, *self.traced.tape])
         for node, name in zip(results, ("x_next", "y"), strict=True):
             lines.append(f"EACH({shape(node)[0]}) PUT({name} + i, GET({section.pointer(node)} + i));")
@@ -115,13 +117,14 @@ class Printer:
 
     def back(self) -> list[str]:
         """x_bar of the step before in place of that of the step after, operands of the gradients into the bar row."""
+
         def at(node):
             if self.inputs.get(node) == "x_bar":
                 return "x_bar"
-            return self.on_tape(node) or (self.constant(node) if level(node) == CONSTANT else None)
+            return self.on_tape(node) or (self.constants.column(node) if level(node) == CONSTANT else None)
 
         keep = {node: place for node, place in self.bars.items() if node not in self.inputs}
-        section = Section(at, self.pack, keep)
+        section = Section(at, self.constants.matrix, keep)
         x_bar = self.traced.gradients[0]
         lines = section.compute(self.nodes, [*([] if is_zero(x_bar) else [x_bar]), *self.bars])
         for node, place in self.bars.items():
@@ -130,77 +133,13 @@ class Printer:
         source = "(vec){0}" if is_zero(x_bar) else f"GET({section.pointer(x_bar)} + i)"
         return [*lines, f"EACH({self.model.nx}) PUT(x_bar + i, {source});"]
 
-    def prepare(self) -> list[str]:
-        """Parameters packed, and the columns that depend on nothing else computed."""
-        keep = {node: f"c + C_{node.name}" for node in self.computed}
-        section = Section(lambda node: self.constant(node) if self.is_parameter(node) else None, self.pack, keep)
-        lines = section.compute(self.nodes, list(keep))
-        return [*self.packing, *lines]
-
-    def is_parameter(self, node: Node) -> bool:
-        """A parameter, a view of one, or a multiple."""
-        is_view = operation(node) in VIEWS or scale(node) is not None
-        return node in self.inputs or (is_view and self.is_parameter(node.all_input_nodes[0]))
-
-    def constant(self, node: Node) -> str:
-        """The place of a constant column."""
-        rows = shape(node)[0]
-        if not self.is_parameter(node):
-            base, first = part(node)
-            self.computed[base] = None
-            self.constants[f"C_{base.name}"] = f"SIZE({shape(base)[0]})"
-            return f"c + C_{base.name} + {first} * LANES"
-        base, view = self.view(node)
-        name = f"C_{node.name}_{view.first}_{rows}"
-        if name not in self.constants:
-            self.constants[name] = f"SIZE({rows})"
-            self.packing.append(f"pack_column({rows}, {self.source(base, view)}, {view.down}, {view.factor!r}, c + {name});")
-        return f"c + {name}"
-
-    def view(self, node: Node) -> tuple[Node, View]:
-        """(parameter, place of the element (0, 0) and strides) of a constant that is a view of a parameter."""
-        name = operation(node)
-        if node in self.inputs:
-            return node, View(0, shape(node)[1], 1)
-        if name == "t.default":
-            base, view = self.view(node.args[0])
-            return base, view.turned()
-        if name == "slice.Tensor" and len(node.args) <= 4:
-            base, view = self.view(node.args[0])
-            dim, start = node.args[1], node.args[2]
-            return base, view.shifted(dim, start if start >= 0 else start + shape(node.args[0])[dim])
-        factor = scale(node)
-        if factor is not None:
-            base, view = self.view(node.all_input_nodes[0])
-            return base, view.scaled(factor)
-        raise Untraceable(f"{name} of parameters only; compute it in theta()")
-
-    def source(self, parameter: Node, view: View) -> str:
-        return f"p[{self.order[self.inputs[parameter]]}] + {view.first}"
-
-    def pack(self, matrices: list[Node]) -> str:
-        """Constant matrices on top of one another, by columns."""
-        name = "C_" + "_".join(m.name for m in matrices)
-        if name in self.constants:
-            return f"c + {name}"
-        if any(level(m) != CONSTANT for m in matrices):
-            raise Untraceable("a product of two variables")
-        rows, k, above = " + ".join(f"ROWS({shape(m)[0]})" for m in matrices), shape(matrices[0])[1], "0"
-        self.constants[name] = f"({rows}) * {k}"
-        for m in matrices:
-            base, view = self.view(m)
-            sizes = f"{shape(m)[0]}, {k}, {rows}, {self.source(base, view)}, {view.down}, {view.right}, {view.factor!r}"
-            self.packing.append(f"pack_matrix({sizes}, c + {name} + {above});")
-            above += f" + ROWS({shape(m)[0]})"
-        return f"c + {name}"
-
     def add(self, term: Term) -> str:
         (m, _), view = shape(term.left), term.target
         left = self.operand(term.left)
         if term.right is None:
             return f"column({m}, count, {left}, G + {view.first}, {view.down}, {view.factor!r});"
-        sizes = f"{m}, {shape(term.right)[1]}, count"
-        return f"outer({sizes}, {left}, {self.operand(term.right)}, G + {view.first}, {view.down}, {view.right}, {view.factor!r});"
+        target = f"G + {view.first}, {view.down}, {view.right}, {view.factor!r}"
+        return f"outer({m}, {shape(term.right)[1]}, count, {left}, {self.operand(term.right)}, {target});"
 
     def operand(self, node: Node) -> str:
         """Place at the first step of the block, and the distance to the next step."""
@@ -209,7 +148,7 @@ class Printer:
         if base in self.bars:
             return f"{self.bars[base]}{shift}, BAR"
         place = self.on_tape(base)
-        return f"{place}{shift}, ROW" if place else f"{self.constant(node)}, 0"
+        return f"{place}{shift}, ROW" if place else f"{self.constants.column(node)}, 0"
 
 
 def is_zero(node: Node | None) -> bool:

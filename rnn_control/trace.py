@@ -50,6 +50,8 @@ def trace(model: Model, wrt: tuple[str, ...]) -> Trace:
     """Record what torch does in f, g and in their vector-Jacobian product."""
     p = {k: v.detach() for k, v in model.theta().items()}
     columns = {"x": model.nx, "u": model.nu, "x_bar": model.nx, "y_bar": model.ny}
+    if columns.keys() & p.keys():
+        raise Untraceable(f"a parameter called like a variable, one of {', '.join(columns)}")
 
     def joint(x, u, x_bar, y_bar, *values):
         q = Params(zip(p, values, strict=True))

@@ -25,6 +25,7 @@ LEVELS = (
     "simulate trace compile export orbits",
     "literal statements library",
     "gradients",
+    "constants",
     "codegen",
     "kernel",
     "initial",
