@@ -4,7 +4,7 @@ from torch.fx import Node
 
 from .gradients import View, scale
 from .statements import Section, part
-from .trace import CONSTANT, VIEWS, Trace, Untraceable, level, operation, shape
+from .trace import CONSTANT, VIEWS, Trace, Untraceable, arguments, level, operation, shape
 
 
 class Constants:
@@ -53,12 +53,12 @@ class Constants:
         if node in self.inputs:
             return node, View(0, shape(node)[1], 1)
         if name == "t.default":
-            base, view = self.view(node.args[0])
+            base, view = self.view(arguments(node)[0])
             return base, view.turned()
-        if name == "slice.Tensor" and len(node.args) <= 4:
-            base, view = self.view(node.args[0])
-            dim, start = node.args[1], node.args[2]
-            return base, view.shifted(dim, start if start >= 0 else start + shape(node.args[0])[dim])
+        if name == "slice.Tensor" and len(arguments(node)) <= 4:
+            base, view = self.view(arguments(node)[0])
+            dim, start = arguments(node)[1], arguments(node)[2]
+            return base, view.shifted(dim, start if start >= 0 else start + shape(arguments(node)[0])[dim])
         factor = scale(node)
         if factor is not None:
             base, view = self.view(node.all_input_nodes[0])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch.fx import Node
 
 from .statements import is_outer
-from .trace import Untraceable, operation, shape
+from .trace import Untraceable, arguments, operation, shape
 
 
 class View(NamedTuple):
@@ -43,18 +43,19 @@ def terms(node: Node | None, target: View) -> list[Term]:
         return []
     is_composite = shape(node)[1] > 1 or is_composed(node)
     if name == "add.Tensor" and not node.kwargs and is_composite:
-        return [term for a in node.args for term in terms(a, target)]
+        return [term for a in arguments(node) for term in terms(a, target)]
     if name == "slice_backward.default":
-        grad, sizes, dim, start, _, step = node.args
+        grad, sizes, dim, start, _, step = arguments(node)
         if step != 1:
             raise Untraceable(f"a slice with step {step}")
         return terms(grad, target.shifted(dim, start if start >= 0 else start + sizes[dim]))
     if name == "t.default":
-        return terms(node.args[0], target.turned())
-    if scale(node) is not None and is_composite:
-        return terms(node.all_input_nodes[0], target.scaled(scale(node)))
+        return terms(arguments(node)[0], target.turned())
+    factor = scale(node)
+    if factor is not None and is_composite:
+        return terms(node.all_input_nodes[0], target.scaled(factor))
     if is_outer(node):
-        left, right = node.args
+        left, right = arguments(node)
         return [Term(left, right, target)]
     if shape(node)[1] != 1:
         raise Untraceable(f"{name} in the gradient of a matrix")
@@ -63,12 +64,12 @@ def terms(node: Node | None, target: View) -> list[Term]:
 
 def scale(node: Node) -> float | None:
     """The number that an operation multiplies by, if that is all it does."""
-    name, numbers = operation(node), [a for a in node.args if isinstance(a, int | float)]
+    name, numbers = operation(node), [a for a in arguments(node) if isinstance(a, int | float)]
     if name == "neg.default":
         return -1.0
     if name in ("mul.Tensor", "mul.Scalar") and numbers:
         return float(numbers[0])
-    return 1 / numbers[0] if name == "div.Tensor" and node.args[1:] == tuple(numbers) else None
+    return 1 / numbers[0] if name == "div.Tensor" and arguments(node)[1:] == tuple(numbers) else None
 
 
 def is_composed(node: Node) -> bool:

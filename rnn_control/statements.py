@@ -5,7 +5,7 @@ from itertools import groupby
 
 from torch.fx import Node
 
-from .trace import CONSTANT, VIEWS, Untraceable, level, operation, readers, shape
+from .trace import CONSTANT, VIEWS, Untraceable, arguments, level, operation, readers, shape
 
 ELEMENTWISE = {
     "add.Tensor": "{0} + {1}", "sub.Tensor": "{0} - {1}", "mul.Tensor": "{0} * {1}", "div.Tensor": "{0} / {1}",
@@ -21,13 +21,13 @@ def formula(node: Node) -> str | None:
     """The expression of an elementwise operation; None for the others."""
     name = operation(node)
     if name == "pow.Tensor_Scalar":
-        return POWERS.get(int(node.args[1])) if node.args[1] in POWERS else None
+        return POWERS.get(int(arguments(node)[1])) if arguments(node)[1] in POWERS else None
     return None if node.kwargs else ELEMENTWISE.get(name)
 
 
 def is_outer(node: Node) -> bool:
     """A column times a row; a constant matrix of one column in front makes a product."""
-    left = node.args[0] if operation(node) == "mm.default" else None
+    left = arguments(node)[0] if operation(node) == "mm.default" else None
     return isinstance(left, Node) and shape(left)[1] == 1 and level(left) != CONSTANT
 
 
@@ -36,12 +36,16 @@ def part(node: Node) -> tuple[Node, int]:
     first = 0
     while operation(node) in VIEWS:
         if operation(node) == "slice.Tensor":
-            dim, start, step = node.args[1], node.args[2], node.args[4] if len(node.args) > 4 else 1
+            dim, start, step = (
+                arguments(node)[1],
+                arguments(node)[2],
+                arguments(node)[4] if len(arguments(node)) > 4 else 1,
+            )
             if dim != 0 or step != 1:
-                raise Untraceable(f"slice {node.args} of a column")
-            rows = shape(node.args[0])[0]
+                raise Untraceable(f"slice {arguments(node)} of a column")
+            rows = shape(arguments(node)[0])[0]
             first += min(start if start >= 0 else start + rows, rows)
-        node = node.args[0]
+        node = arguments(node)[0]
     return node, first
 
 
@@ -88,7 +92,7 @@ class Section:
 
     def operands(self, node: Node) -> list[Node]:
         """What is read at run time: not the matrix of a product."""
-        return [node.args[1]] if operation(node) == "mm.default" else node.all_input_nodes
+        return [arguments(node)[1]] if operation(node) == "mm.default" else node.all_input_nodes
 
     def find_stage(self, node: Node) -> int:
         stages = [0]
@@ -104,7 +108,7 @@ class Section:
         if formula(node):
             return self.stage[node], 2, str(shape(node)[0])
         is_product = operation(node) == "mm.default"
-        return self.stage[node], int(is_product), str(node.args[1]) if is_product else ""
+        return self.stage[node], int(is_product), str(arguments(node)[1]) if is_product else ""
 
     def pointer(self, node: Node) -> str:
         base, first = part(node)
@@ -124,8 +128,8 @@ class Section:
         """One loop; results stay in registers unless someone else reads them."""
         inside, body, rows = set(members), [], shape(members[0])[0]
         for node in members:
-            terms = [self.term(a, inside, rows) for a in node.args]
-            body.append(f"const vec {node.name}_i = {formula(node).format(*terms)};")
+            terms = [self.term(a, inside, rows) for a in arguments(node)]
+            body.append(f"const vec {node.name}_i = {(formula(node) or '').format(*terms)};")
             if node in outside or any(reader in self.stage and reader not in inside for reader in readers(node)):
                 body.append(f"PUT({self.local(node)} + i, {node.name}_i);")
         self.lines.append(f"EACH({rows}) {{\n    " + "\n    ".join(body) + "\n  }")
@@ -143,11 +147,11 @@ class Section:
 
     def products(self, members: list[Node]) -> None:
         """One matrix, stacked from those that multiply the same vector."""
-        (k, _), x = shape(members[0].args[1]), members[0].args[1]
+        (k, _), x = shape(arguments(members[0])[1]), arguments(members[0])[1]
         if any(is_outer(node) or shape(x)[1] != 1 for node in members):
             raise Untraceable("a product of two matrices, or of two variables, that is not a gradient")
         sizes = [shape(node)[0] for node in members]
-        matrix, stack = self.pack([node.args[0] for node in members]), f"{members[0].name}_stack"
+        matrix, stack = self.pack([arguments(node)[0] for node in members]), f"{members[0].name}_stack"
         rows = " + ".join(f"ROWS({n})" for n in sizes)
         self.lines.append(f"real {stack}[{' + '.join(f'SIZE({n})' for n in sizes)} + VL] __attribute__((aligned(64)));")
         self.lines.append(f"product({rows}, {k}, {matrix}, {self.pointer(x)}, {stack});")
@@ -160,17 +164,19 @@ class Section:
     def move(self, node: Node) -> None:
         """Joining, padding with zeros, adding up."""
         name, rows = operation(node), shape(node)[0]
-        if name == "cat.default" and (len(node.args) == 1 or node.args[1] == 0):
+        if name == "cat.default" and (len(arguments(node)) == 1 or arguments(node)[1] == 0):
             target, start = self.local(node), 0
-            for piece in node.args[0]:
+            for piece in arguments(node)[0]:
                 self.lines.append(f"copy({shape(piece)[0]}, {self.pointer(piece)}, {target} + {start} * LANES);")
                 start += shape(piece)[0]
-        elif name == "slice_backward.default" and node.args[2] == 0 and node.args[5] == 1:
-            source, start, target = node.args[0], node.args[3], self.local(node)
+        elif name == "slice_backward.default" and arguments(node)[2] == 0 and arguments(node)[5] == 1:
+            source, start, target = arguments(node)[0], arguments(node)[3], self.local(node)
             start = start if start >= 0 else start + rows
             self.lines.append(f"zero({rows}, {target});")
             self.lines.append(f"copy({shape(source)[0]}, {self.pointer(source)}, {target} + {start} * LANES);")
-        elif name == "sum.dim_IntList" and list(node.args[1]) == [0] and node.args[2:] == (True,):
-            self.lines.append(f"total({shape(node.args[0])[0]}, {self.pointer(node.args[0])}, {self.local(node)});")
+        elif name == "sum.dim_IntList" and list(arguments(node)[1]) == [0] and arguments(node)[2:] == (True,):
+            self.lines.append(
+                f"total({shape(arguments(node)[0])[0]}, {self.pointer(arguments(node)[0])}, {self.local(node)});"
+            )
         else:
             raise Untraceable(name)

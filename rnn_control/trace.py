@@ -1,7 +1,7 @@
 """What a cell computes in one step and in its adjoint, as one graph, and what of the step the adjoint must be told."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.fx import Graph, Node
@@ -41,6 +41,11 @@ def operation(node: Node) -> str:
     return str(node.target).removeprefix("aten.") if node.op == "call_function" else ""
 
 
+def arguments(node: Node) -> tuple[Any, ...]:
+    """The arguments; what they are depends on the operation."""
+    return node.args
+
+
 def shape(node: Node) -> tuple[int, int]:
     rows, columns = node.meta["val"].shape
     return rows, columns
@@ -60,7 +65,7 @@ def trace(model: Model, wrt: tuple[str, ...]) -> Trace:
             now = Params({**q, **dict(zip(wrt, free, strict=True))})
             return model.f(now, x, u), model.g(now, x)
 
-        values, pullback = torch.func.vjp(outputs, x, *(q[name] for name in wrt))
+        values, pullback, *_ = torch.func.vjp(outputs, x, *(q[name] for name in wrt))
         return (*values, *pullback((x_bar, y_bar)))
 
     zeros = [torch.zeros(n, 1, dtype=torch.float64) for n in columns.values()]
@@ -79,11 +84,11 @@ def merge_repeated(graph: Graph) -> None:
     known: dict = {}
     for node in graph.nodes:
         if operation(node) in ("detach.default", "clone.default", "alias.default"):
-            node.replace_all_uses_with(node.args[0])
+            node.replace_all_uses_with(arguments(node)[0])
         if operation(node) in ("permute.default", "transpose.int"):
-            node.target, node.args = torch.ops.aten.t.default, node.args[:1]
+            node.target, node.args = torch.ops.aten.t.default, arguments(node)[:1]
         if node.op == "call_function":
-            first = known.setdefault((node.target, str(node.args), str(node.kwargs)), node)
+            first = known.setdefault((node.target, str(arguments(node)), str(node.kwargs)), node)
             if first is not node:
                 node.replace_all_uses_with(first)
     graph.eliminate_dead_code()
@@ -102,12 +107,14 @@ def turn_rows(graph: Graph) -> None:
     """x' A = (A' x)': the matrix in front, whatever side torch chose."""
     aten = torch.ops.aten
     for node in graph.nodes:
-        if operation(node) == "mm.default" and shape(node.args[0])[0] == 1 and level(node.args[1]) == CONSTANT:
+        factors = arguments(node) if operation(node) == "mm.default" else ()
+        if factors and shape(factors[0])[0] == 1 and level(factors[1]) == CONSTANT:
+            left, right = factors
             with graph.inserting_before(node):
-                turned = [graph.call_function(aten.t.default, (a,)) for a in reversed(node.args)]
+                turned = [graph.call_function(aten.t.default, (a,)) for a in (right, left)]
                 product = graph.call_function(aten.mm.default, tuple(turned))
                 result = graph.call_function(aten.t.default, (product,))
-            for new, like in zip((*turned, product, result), (*reversed(node.args), node, node), strict=True):
+            for new, like in zip((*turned, product, result), (right, left, node, node), strict=True):
                 new.meta = {"val": like.meta["val"] if new is result else like.meta["val"].t(), "level": level(like)}
             node.replace_all_uses_with(result)
     graph.eliminate_dead_code()
