@@ -118,12 +118,13 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
     # a NaN in a bias or read-out enters no condition, and yet no trajectory
     holds = is_proved(bound) and all(bool(torch.isfinite(v).all()) for v in p.values())
     rate, scale = float(bound.rate) * (1 + SLACK), bound.scale.numpy()
+    slack = SLACK / (1 - rate) if holds else 0.0  # what that of the rate makes of gains
     overshoot = _overshoot(bound)
     scaler, labels = _units(model, plain)
     gain, steady, ends, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), (), None
     if holds:
-        gain, steady = _gain(plain, p, u_max, bound, method)
-        gain = gain * (1 + SLACK) * scaler.y_std[:, None] / scaler.u_half
+        gain, steady = _gain(plain, p, u_max, bound, property, method)
+        gain = gain * (1 + slack) * scaler.y_std[:, None] / scaler.u_half
         steps = steps_until(0.01, rate, overshoot)
         ends = _ultimate(plain, p, u_max, bound, scaler) if property == "iss" else ()
     return Certificate(
@@ -135,7 +136,7 @@ def _describe(model, plain: Model, p: Params, box, u_max, property: str, method:
         rate=rate,
         overshoot=overshoot,
         gain=_rows(gain),
-        offset=float(bound.offset * bound.scale.max()),
+        offset=float(torch.as_tensor(bound.offset).max() * bound.scale.max()) * (1 + slack),
         scale=tuple(scale.tolist()),
         metric=None if bound.metric is None else _rows(bound.metric.numpy()),
         multipliers=() if bound.multipliers is None else tuple(bound.multipliers.tolist()),
@@ -160,17 +161,22 @@ def _overshoot(bound: Bound) -> float:
     return _above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
 
 
-def _gain(plain: Model, p: Params, u_max, bound: Bound, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steady gains (ny, nu), normalised, and the levels of the states (nx, nu) behind them, if known.
+def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state, or block.
 
-    The weighted condition has a sharper gain, column by column.
+    The weighted condition has a sharper gain, column by column. For ISS a last column holds the levels of the offset.
     """
     C = plain.output_map(p)
-    gain = (bound.seen_through(C) @ bound.gain())[:, None].repeat(1, plain.nu).numpy()
-    if any(order != torch.inf for _, order in bound.blocks):
-        return gain, np.empty((0, plain.nu))
-    S = steady_gain(plain.comparison(p, u_max))
-    return (C.abs() @ S).numpy() if method == "weighted" else gain, S.numpy()
+    if method == "weighted":
+        S = steady_gain(plain.comparison(p, u_max))
+        return (C.abs() @ S).numpy(), (S / bound.scale[:, None]).numpy()
+    gain, levels = bound.seen_through(C) @ bound.gain(), bound.gain()[:, None].repeat(1, plain.nu)
+    if property == "iss":
+        offset = torch.as_tensor(bound.offset, dtype=levels.dtype).expand(len(levels))
+        levels = torch.cat([levels, offset[:, None]], 1)
+    if all(order == torch.inf for _, order in bound.blocks):
+        levels = levels.repeat_interleave(torch.tensor([size for size, _ in bound.blocks]), 0)
+    return gain[:, None].repeat(1, plain.nu).numpy(), levels.numpy()
 
 
 def _ultimate(plain: Model, p: Params, u_max, bound: Bound, scaler: Scaler) -> tuple[tuple[float, ...], ...]:

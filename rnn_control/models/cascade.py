@@ -106,20 +106,19 @@ class Cascade(Model):
         # a tenth of the slowest layer's margin pays for the coupling; the weights absorb the rest
         rate = slowest + 0.1 * (1 - slowest).clamp(min=0)
         first = bounds[0]
-        w, gain = [torch.ones_like(rate)], [first.gain().max()]
-        offset = [torch.as_tensor(first.offset, dtype=rate.dtype)]
+        w, gain = [torch.ones_like(rate)], [first.gain()]
+        offset = [torch.as_tensor(first.offset, dtype=rate.dtype).expand(len(first.blocks))]
         for (m, q, _), a, b in zip(self.parts(p), bounds, bounds[1:], strict=False):
-            order = b.input_ord
-            K = torch.linalg.vector_norm(a.seen_through(m.output_map(q)).sum(1), order)
+            order, seen = b.input_ord, a.seen_through(m.output_map(q))
+            K = torch.linalg.vector_norm(seen.sum(1), order)
             rest = torch.linalg.vector_norm(m.g(q, torch.zeros(m.nx, 1, dtype=rate.dtype)), order)
             w.append((b.drive * K * w[-1] / (rate - b.rate).clamp(min=1e-12)).clamp(min=1e-9))
-            gain.append(b.gain().max() * K * gain[-1])
-            offset.append(b.offset + b.gain().max() * (K * offset[-1] + rest))
+            gain.append(b.gain() * torch.linalg.vector_norm(seen @ gain[-1], order))
+            offset.append(b.offset + b.gain() * (torch.linalg.vector_norm(seen @ offset[-1], order) + rest))
         scale = torch.cat([wi * b.scale for wi, b in zip(w, bounds, strict=True)])
-        sharp = torch.cat([(g / wi).expand(len(b.blocks)) for g, wi, b in zip(gain, w, bounds, strict=True)])
+        sharp, total = (torch.cat([v / wi for v, wi in zip(vs, w, strict=True)]) for vs in (gain, offset))
         blocks = tuple(block for b in bounds for block in b.blocks)
         residual = torch.cat([b.residual.flatten() for b in bounds])
         box = self.state_box(p, u_max) if any(b.state_box is not None for b in bounds) else None
-        total = torch.stack([o / wi for o, wi in zip(offset, w, strict=True)]).max()
         drive = first.drive / w[0]
         return Bound(residual, rate, scale, blocks, drive, first.input_ord, box, total, sharp)
