@@ -33,8 +33,8 @@ class Value:
         self.low, self.high, self.form, self.trace = low, high, form, trace  # low and high are NaN if not known
 
     def __add__(self, b):
-        b = b if isinstance(b, Value) else Value(b, b, {("1", 0): b})
-        form = {k: self.form.get(k, 0) + b.form.get(k, 0) for k in self.form | b.form}
+        b, form = b if isinstance(b, Value) else Value(b, b, {("1", 0): b}), dict(self.form)
+        form |= {k: form.get(k, 0) + m for k, m in b.form.items()}
         return Value(self.low + b.low, self.high + b.high, form, self.trace)
 
     def __mul__(self, c):
@@ -189,7 +189,7 @@ def prove_levels(c, trace, x_next, y, rate, gain, sizes):
     T = bounds(x_next, cases(np.hstack([np.ones((n, 1), object), S])), trace, sizes)
     require((T[:, 0] <= rate).all(), "the decay rate is not proved")
     S = S + np.maximum(T[:, 1:] - S, 0).max(0) / (1 - rate)
-    require((bounds(y, cases(S), trace, sizes and [1] * ny)[:, :nu] <= gain).all(), "a gain is not proved")
+    require((bounds(y, cases(S), [], sizes and [1] * ny)[:, :nu] <= gain).all(), "a gain is not proved")
     offset = S[:, nu:].max() * max(map(Fraction, c["scale"])) if is_iss else 0
     require(Fraction(c["offset"]) >= offset, "the offset is not proved")
 
@@ -221,7 +221,8 @@ def prove_metric(c, trace, x_next, y, rate, gain):
     tau = dict(zip(wide, exact(np.array(c["multipliers"], object)), strict=True))
     require(P.shape == (n, n) and (P == P.T).all() and not C[:, n:].any(), "the metric is not one of the states")
     require(min(tau.values(), default=0) >= 0 and gain.min() >= 0, "a multiplier or a gain is negative")
-    A = -F.T @ P @ F
+    D = max(a.denominator for a in P.flat)  # whole numbers are faster
+    A = F.T @ (P * D // 1) @ F * Fraction(-1, D)
     A[:n, :n] += rate**2 * P
     for key, (p, low, high) in channels.items():
         change = sum(m * row[k] for k, m in p.items())
