@@ -271,8 +271,8 @@ def prove(header, raw, c):
     require(min(half.min(), std.min(), *scale) > 0 and 0 <= rate < 1, "a scale or the decay rate is out of range")
     sizes, orders = [n for n, _ in c["blocks"]], {order for n, order in c["blocks"] if n > 1} or {"inf"}
     require(sum(sizes) == len(scale) and min(sizes) > 0 and orders <= {"inf", "2.0"}, "blocks and scale do not agree")
-    if len(orders) > 1:
-        raise NotImplementedError("blocks in different norms, as of some cascades, are not proved here")
+    if len(orders) > 1 or (c["property"] == "iss" and "nnarx" in json.dumps(header["spec"])):
+        raise NotImplementedError("blocks in different norms, or an ISS with NNARX models, are not proved here")
     sizes = sizes if orders == {"2.0"} and c["metric"] is None else []
     keys = [(f"x{b}", i) for b, n in enumerate(sizes) for i in range(n)] or [("x", i) for i in range(len(scale))]
     trace, x_next, y = linear_system(header, raw, c, [{k: s} for k, s in zip(keys, scale, strict=True)])
