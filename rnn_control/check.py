@@ -134,7 +134,7 @@ def is_positive(A):
 
 def two_norm(forms, k):
     """Bound of the 2-norm of block k of forms: that of the multiples of 1 / FINE below its entries, and the rest."""
-    keys = sorted({key for form in forms for key in form if key[0] == k})
+    keys = sorted({(k, 0)} | {key for form in forms for key in form if key[0] == k})
     M = np.array([[form.get(key, Fraction(0)) for key in keys] for form in forms], object)
     c = int(FINE * Fraction(np.linalg.norm(M.astype(float), 2) * (1 + 2**-45) + 2.0**-200))
     M = (M.T if len(M) < len(keys) else M) * FINE // 1
@@ -161,7 +161,7 @@ def row_bound(form, v, trace):
         if isinstance(k, int) and trace[k][0][i].keys() & form.keys() - {("1", 0)}:
             p, rest = trace[k][0][i], {key: m for key, m in form.items() if key != (k, i)}
             ends = [{key: rest.get(key, 0) + c * t * p.get(key, 0) for key in rest | p} for t in trace[k][1][i]]
-    return np.max([sum(abs(m) * v[k][i] for (k, i), m in end.items()) for end in ends], 0)
+    return np.max([sum((abs(m) * v[k][i] for (k, i), m in end.items()), 0 * v["1"][0]) for end in ends], 0)
 
 
 def bounds(forms, v, trace, sizes):
