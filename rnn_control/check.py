@@ -18,13 +18,15 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 __path__ = []  # or python -m would warn that the package has imported this file already
 Raw = dict[str, tuple[tuple[int, ...], bytes]]  # shape and little-endian doubles of each tensor
 FINE, WIDER = 2**256, 1 + Fraction(1, 2**43)  # the boxes of certificates are rounded: ours may be wider
-exact, eye = np.frompyfunc(Fraction, 1, 1), partial(np.eye, dtype=object)
+exact: Any = np.frompyfunc(Fraction, 1, 1)
+eye = partial(np.eye, dtype=object)
 parse = partial(json.loads, parse_constant=Fraction)  # ValueError for NaN and Infinity
 
 

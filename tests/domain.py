@@ -142,7 +142,7 @@ def sample(factory, property: str, method: str, shape, seed: int) -> Sets:
         model, property, {k: v[keep] for k, v in p.items()}, u_max[keep], torch.stack(boxes),
         column([b.rate for b in bounds])[:, None], column([b.scale for b in bounds])[:, :, None], first.blocks,
         column([b.drive for b in bounds])[:, None], column([b.gain() for b in bounds]).T[:, :, None],
-        column([b.offset for b in bounds])[:, None], first.input_ord,
+        column([torch.as_tensor(b.offset).max() for b in bounds])[:, None], first.input_ord,
         None if first.metric is None else column([b.metric for b in bounds]),
     )  # fmt: skip
 

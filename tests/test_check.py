@@ -10,6 +10,7 @@ import sys
 from decimal import Context, Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, LipschitzRNN, certify, c
 from rnn_control.contract import contract
 
 SOURCE = Path(check.__file__)
-KNOWN = {k: v for k, v in ZOO.items() if k not in BY_CONSTRUCTION}
-FAMILIES = {**KNOWN, "cascade_of_three": cascade_of_three}
+KNOWN: dict[str, Any] = {k: v for k, v in ZOO.items() if k not in BY_CONSTRUCTION}
+FAMILIES: dict[str, Any] = {**KNOWN, "cascade_of_three": cascade_of_three}
 MARGIN = 0.02
 
 

@@ -112,17 +112,25 @@ def test_bounds_hold_for_any_forms(seed):
     vectors = {k: np.array([[e[k, i]] for i in range(3)]) for k in "xu"} | {"1": np.zeros((1, 1))}
     true, columns = (
         np.array([value(f) for f in forms]),
-        {k: np.linalg.norm(a, keepdims=True) for k, a in vectors.items()},
+        {k: np.array([[np.linalg.norm(a)]]) for k, a in vectors.items()},
     )
     rows = check.bounds(forms, {k: abs(a) for k, a in vectors.items()}, trace, [])
     assert (abs(true) <= rows[:, 0].astype(float) * (1 + ROUNDING)).all()
     assert np.linalg.norm(true) <= float(check.bounds(forms, columns, trace, [4])[0, 0]) * (1 + ROUNDING)
 
 
+def test_rows_of_one_channel_do_not_hide_those_that_mix_it():
+    trace = [([{("x", 0): Fraction(1)}], [(0, 1)])]
+    forms = [{(0, 0): 1}, {(0, 0): 1, ("x", 1): Fraction(100)}, {("x", 2): Fraction(1)}]
+    v = {k: np.array([[1.0 * (k == "x")]]) for k in "xu1"}
+    assert check.bounds(forms, v, trace, [3])[0, 0] >= 100
+
+
 @pytest.fixture(scope="module")
 def in_a_metric():
     """(header, tensors, certificate) of a Lipschitz RNN by a matrix inequality that small gain solves: P = 4 I."""
     model = randomised(LipschitzRNN(2, 1, 3), 0, 0.1)
+    assert isinstance(model, LipschitzRNN)
     p, h = model.theta(), model.step
     L, W = (torch.linalg.matrix_norm(M, 2).item() for M in (model.euler(p), p.W))
     rate = 0.2 + 0.8 * (L + h * W)
@@ -171,12 +179,8 @@ def test_indefinite_metric_is_refused(in_a_metric, change):
 @pytest.mark.parametrize("shift, is_positive", [(1e-9, True), (-1e-9, False), (0.0, False)])
 def test_positive_is_positive(n, shift, is_positive):
     """A singular matrix, exactly, and what lies on either side of it."""
-    B = (
-        np.frompyfunc(Fraction, 1, 1)(np.random.default_rng(n).normal(size=(n, n - 1)).astype(object))
-        if n > 1
-        else None
-    )
-    A = B @ B.T if n > 1 else np.zeros((1, 1), object)
+    B = check.exact(np.random.default_rng(n).normal(size=(n, max(n - 1, 1)))) * (n > 1)
+    A = B @ B.T
     assert check.is_positive(A + Fraction(shift) * check.eye(n)) is is_positive
 
 
