@@ -17,7 +17,7 @@ import pytest
 import torch
 from zoo import BY_CONSTRUCTION, ZOO, cascade_of_three, identified, randomised, tensors
 
-from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, LipschitzRNN, certify, check
+from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, Certificate, LipschitzRNN, certify, check
 from rnn_control.contract import contract
 
 SOURCE = Path(check.__file__)
@@ -131,11 +131,32 @@ def test_truncated_model_is_refused(pair, share, tmp_path, capsys):
     assert verdict(tmp_path / "part", certificate, capsys)[0] == 1
 
 
-@pytest.mark.parametrize("field", ["rate", "steady"])
-@pytest.mark.parametrize("value", [None, math.nan, -1.0, "much"], ids=str)
-def test_nonsense_is_refused(pair, field, value, capsys):
-    path, certificate = pair
+UNPROVED = {"residual", "method", "proof", "others", "ultimate", "multipliers"}
+"""Fields of which nothing is claimed by the proof of a certificate without a metric."""
+
+
+@pytest.fixture(scope="module")
+def gru_pair(tmp_path_factory):
+    model = identified(randomised(GRU(2, 2, 3), 1, 0.1))
+    path = model.save(tmp_path_factory.mktemp("gru") / "model")
+    return path, json.loads(certify(model, method="weighted").to_json())
+
+
+@pytest.mark.parametrize("value", ["much", math.nan, math.inf, -1, [], {}, [[-1.0]]], ids=str)
+@pytest.mark.parametrize("field", sorted({f.name for f in dataclasses.fields(Certificate)} - UNPROVED))
+def test_nonsense_in_any_field_is_refused(gru_pair, field, value, capsys):
+    path, certificate = gru_pair
     assert verdict(path, {**certificate, field: value}, capsys)[0] == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_bit_of_any_tensor_counts(gru_pair, seed, tmp_path, capsys):
+    path, certificate = gru_pair
+    data, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    start = 8 + int.from_bytes(data[:8], "little")
+    data[rng.integers(start, len(data))] ^= 1 << rng.integers(8)
+    (tmp_path / "bit").write_bytes(data)
+    assert verdict(tmp_path / "bit", certificate, capsys)[0] == 1
 
 
 @pytest.mark.parametrize("seed, share", [(0, 1.0), (1, 0.999), (2, 1.001)])
