@@ -22,7 +22,7 @@ help:
 	@echo "make test        the whole test suite; PYTEST_ARGS=\"tests/test_x.py -x\" for a part"
 	@echo "make lint        ruff check and format, nothing is changed"
 	@echo "make format      ruff format and the fixes that are safe"
-	@echo "make types       pyright on rnn_control, plants and mpc"
+	@echo "make types       pyright on the packages"
 	@echo "make clean       remove results and caches; distclean removes .venv too"
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made from"
 
@@ -43,7 +43,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@echo "installing what constraints.txt pins; a minute or two when nothing is there yet"
 	$(PY) -m pip install -qq -c constraints.txt setuptools
-	$(PY) -m pip install -qq --no-build-isolation -c constraints.txt -e '.[data,lmi,dev]'
+	$(PY) -m pip install -qq --no-build-isolation -c constraints.txt -e '.[data,lmi,interop,dev]'
 	@echo "$(HERE)" > $@
 
 demo: $(STAMP)

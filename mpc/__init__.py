@@ -7,6 +7,7 @@ from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
 from .pi import PI, Loop
 from .plotting import compare
 from .record import Record
+from .state_space import from_state_space
 from .step_result import Prediction, StepResult
 from .system import DiscreteSystem, System, linear_system, with_output_disturbance
 from .system_process import SystemProcess
@@ -34,6 +35,7 @@ __all__ = [
     "Target",
     "compare",
     "fit_step",
+    "from_state_space",
     "is_disturbance_detectable",
     "linear_system",
     "run",

@@ -1,19 +1,13 @@
 """IdentifiedModel: a model with its scaling, sampling time, names and units; the one place that converts units."""
 
-import hashlib
-import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from safetensors import SafetensorError, safe_open
 
 from .data import Experiment
 from .export import CasadiModel, casadi_functions
@@ -21,10 +15,9 @@ from .initial import initial_state
 from .kernel import Kernel, make_kernel
 from .metrics import Score, score
 from .model import Model
+from .model_file import read_model, write_model
 from .models import build
 from .scaler import Scaler
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,55 +109,21 @@ class IdentifiedModel:
 
         Written beside, synced and renamed: an interrupted save leaves the old file whole.
         """
-        path = Path(path)
-        path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
-        state = {k: v.detach().contiguous() for k, v in self.model.state_dict().items()}
         header = dict(
-            schema=SCHEMA, spec=self.model.spec(), scaler=self.scaler.to_dict(), dt=self.dt, u_names=self.u_names,
+            spec=self.model.spec(), scaler=self.scaler.to_dict(), dt=self.dt, u_names=self.u_names,
             y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
         )  # fmt: skip
-        text = json.dumps(header, sort_keys=True)
-        raw = safetensors.torch.save(state, {"rnn_control": text, "sha256": _fingerprint(text, state)})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            partial = Path(file.name)
-        try:
-            with partial.open("wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            mask = os.umask(0)
-            os.umask(mask)
-            partial.chmod(0o666 & ~mask)  # temporary files are private, a saved model is as readable as any file
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_model(path, header, self.model.state_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> "IdentifiedModel":
         """Read what `save` wrote; nothing in it is executed. A damaged, tampered or newer file raises ValueError."""
-        path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"no model file {path}")
+        header, state = read_model(path)
         try:
-            with safe_open(str(path), "pt") as file:
-                meta = file.metadata() or {}
-                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole safetensors file ({error}); save the model again") from error
-        if "rnn_control" not in meta:
-            raise ValueError(f"{path} holds tensors but no rnn_control model; it was written by something else")
-        text = meta["rnn_control"]
-        if meta.get("sha256") != _fingerprint(text, state):
-            raise ValueError(f"{path} was changed after it was saved (hash mismatch); do not use it")
-        header = json.loads(text)
-        if header["schema"] > SCHEMA:
-            raise ValueError(
-                f"{path} has schema {header['schema']}, this version reads up to {SCHEMA}; upgrade rnn-control"
-            )
-        model = build(header["spec"])
-        model.load_state_dict(state)
+            model = build(header["spec"])
+            model.load_state_dict(state)
+        except (TypeError, KeyError, RuntimeError) as error:
+            raise ValueError(f"{path}: the weights do not fit the architecture in its header: {error}") from error
         labels = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
         return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **labels)
 
@@ -202,11 +161,3 @@ class IdentifiedModel:
         if not np.isfinite(a).all():
             raise ValueError(f"{name} has a NaN or inf at sample {int(np.argwhere(~np.isfinite(a))[0, 0])}")
         return a
-
-
-def _fingerprint(text: str, state) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(state):
-        value = state[name]
-        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode() + value.numpy().tobytes())
-    return digest.hexdigest()

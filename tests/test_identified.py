@@ -14,8 +14,8 @@ from scipy.optimize import least_squares
 from zoo import identified, inputs, quick_gru, randomised
 
 from rnn_control import ESN, GRU, Experiment, IdentifiedModel
-from rnn_control.identified import SCHEMA, _fingerprint
 from rnn_control.initial import PRIOR
+from rnn_control.model_file import SCHEMA, fingerprint
 from rnn_control.simulate import simulate
 
 
@@ -148,7 +148,7 @@ def test_truncated_file_is_refused(model, tmp_path, share):
 def test_file_of_a_newer_version_is_refused(tmp_path):
     text, state = json.dumps(dict(schema=SCHEMA + 1)), {"C": torch.zeros(1)}
     path = tmp_path / "new.safetensors"
-    safetensors.torch.save_file(state, path, {"rnn_control": text, "sha256": _fingerprint(text, state)})
+    safetensors.torch.save_file(state, path, {"rnn_control": text, "sha256": fingerprint(text, state)})
     with pytest.raises(ValueError, match="upgrade rnn-control"):
         IdentifiedModel.load(path)
 
