@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -106,10 +107,15 @@ class Record:
     def load(cls, path: str | Path) -> "Record":
         """Read what save wrote.
 
-        Raises: ValueError for a file of another schema.
+        Raises: ValueError for a file of another schema or none of this kind.
         """
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        try:
+            with ZipFile(path), np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except BadZipFile as error:
+            raise ValueError(f"{path} is no whole record of a closed loop ({error}); run the loop again") from error
+        if "meta" not in arrays:
+            raise ValueError(f"{path} holds arrays but no closed-loop record; it was written by something else")
         rest = json.loads(str(arrays.pop("meta")))
         if rest.pop("schema") != SCHEMA:
             raise ValueError(f"{path} is not a record of schema {SCHEMA}; save it again")

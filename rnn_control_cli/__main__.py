@@ -1,0 +1,5 @@
+"""python -m rnn_control_cli, the same as rnn-control."""
+
+from .main import main
+
+main()
