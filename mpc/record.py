@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from . import metrics
+from .notebook import record_html
 from .plotting import compare
 from .settings import Bounds
 from .step_result import StepResult
@@ -74,6 +75,9 @@ class Record:
     def plot(self) -> Figure:
         """Outputs with references and bounds, inputs as steps; returns the figure."""
         return compare([self])
+
+    def _repr_html_(self) -> str:
+        return record_html(self)
 
     def to_csv(self, path: str | Path) -> None:
         """One row per instant; columns are named "name [unit]", "true ..." and "reference ..."."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from .notebook import html_table
+
 WORDS = {"kind", "property", "method", "blocks", "u_names", "y_names", "u_units", "y_units", "weights_sha256", "proof"}
 """Fields whose texts are texts; elsewhere a text is a number that JSON cannot write: Infinity, NaN."""
 
@@ -75,15 +77,17 @@ class Certificate:
 
     @classmethod
     def from_json(cls, text: str) -> "Certificate":
-        """The certificate that `to_json` wrote."""
+        """The certificate that `to_json` wrote; fields that are younger than the file get their defaults."""
         return cls._from_dict(json.loads(text))
 
     @classmethod
     def _from_dict(cls, fields: dict) -> "Certificate":
-        names = {f.name for f in dataclasses.fields(cls)}
-        if set(fields) != names:
-            raise ValueError(f"not a certificate: fields {sorted(set(fields) ^ names)} are missing or unknown")
-        others = tuple(cls._from_dict(other) for other in fields["others"])
+        known = {f.name for f in dataclasses.fields(cls)}
+        needed = {f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
+        odd = needed - set(fields) | set(fields) - known
+        if odd:
+            raise ValueError(f"not a certificate, or a newer version's: fields {sorted(odd)} are missing or unknown")
+        others = tuple(cls._from_dict(other) for other in fields.get("others", ()))
         values = {k: v if k in WORDS else _numbers(v) for k, v in fields.items() if k != "others"}
         return cls(**{k: _tuples(v) for k, v in values.items()}, others=others)
 
@@ -91,6 +95,9 @@ class Certificate:
         rows = self.rows()
         width = max(len(left) for left, _ in rows)
         return "\n".join([f"Certificate of a {self.kind} model", *(f"  {a:<{width}}  {b}" for a, b in rows)])
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Certificate of a {self.kind} model", self.rows())
 
     def rows(self) -> list[tuple[str, str]]:
         """What an engineer wants to know, as (name, value) pairs."""

@@ -9,6 +9,7 @@ import numpy as np
 from . import partition, readers, records_plot, variables
 from .checks import as_records, check_dt, check_moving, check_pairs
 from .gaps import cut_all
+from .notebook import html_table
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -145,6 +146,18 @@ class Experiment:
             digest.update(repr(record.shape).encode())
             digest.update(np.ascontiguousarray(record, dtype="<f8").tobytes())
         return digest.hexdigest()
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (label, name, unit, *(float(getattr(np, f)(np.concatenate(records)[:, i])) for f in ("min", "max", "mean")))
+            for label, records, names, units in (
+                ("input", self.us, self.u_names, self.u_units),
+                ("output", self.ys, self.y_names, self.y_units),
+            )
+            for i, (name, unit) in enumerate(zip(names, units, strict=True))
+        ]
+        title = repr(self).partition("\n")[0]
+        return html_table(title, rows, ("", "channel", "unit", "smallest", "largest", "mean"))
 
     def __repr__(self) -> str:
         lines = [

@@ -19,6 +19,7 @@ from .diagnose import warn
 from .identified import IdentifiedModel
 from .kernel import Batch, make_kernel
 from .model import Model
+from .notebook import html_table
 from .objective import Objective
 from .readout import fit_readout
 from .scaler import Scaler
@@ -35,6 +36,15 @@ class FitResult:
     best_iteration: int
     interrupted: bool
     seconds: float
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("validation RMSE / std", float(self.history["valid"][self.best_iteration])),
+            ("kept", f"iteration {self.best_iteration} of {len(self.history['loss'])}"),
+            ("trained in", f"{self.seconds:.1f} s" + (", interrupted" if self.interrupted else "")),
+        ]
+        proof = "" if self.certificate is None else self.certificate._repr_html_()
+        return self.model._repr_html_() + html_table("Fit", rows) + proof
 
     def plot(self) -> Figure:
         """Training objective, validation error and stability margin over the iterations."""

@@ -17,6 +17,7 @@ from .metrics import Score, score
 from .model import Model
 from .model_file import read_model, write_model
 from .models import build
+from .notebook import html_table
 from .scaler import Scaler
 
 
@@ -103,6 +104,13 @@ class IdentifiedModel:
         axes[-1, 0].set_xlabel("time [s]")
         figure.tight_layout()
         return figure
+
+    def _repr_html_(self) -> str:
+        ends = zip(self.u_names, self.u_units, self.scaler.u_min.tolist(), self.scaler.u_max.tolist(), strict=True)
+        rows = [("input", name, unit, f"{low:.5g} .. {high:.5g}") for name, unit, low, high in ends]
+        rows += [("output", name, unit, "") for name, unit in zip(self.y_names, self.y_units, strict=True)]
+        title = f"{self.model.kind}, {self.model.nx} states, dt = {self.dt:g} s"
+        return html_table(title, rows, ("", "channel", "unit", "box"))
 
     def save(self, path: str | Path) -> Path:
         """Write one .safetensors file: weights, and a JSON header with architecture, scaling, names, units, info, hash.

@@ -7,7 +7,7 @@ import domain
 import numpy as np
 import pytest
 import torch
-from zoo import BY_CONSTRUCTION, cascade_of_three, identified, randomised, tensors
+from zoo import BY_CONSTRUCTION, cascade_of_three, identified, quick_gru, randomised, tensors
 
 from rnn_control import ESN, GRU, LSTM, Cascade, Certificate, GRUResetAfter, LipschitzRNN, certify
 from rnn_control.bounds import Comparison, inf_norm, steady_gain, two_norm
@@ -317,3 +317,11 @@ def test_channel_called_infinity_survives_json():
 def test_certificate_reads_like_a_report():
     text = str(certify(identified(Cascade(GRU(2, 2, 3), LipschitzRNN(2, 1, 3)))))
     assert all(word in text for word in ("deltaISS", "decay rate per step", "gain bound valve 0 -> T0", "K per L/min"))
+
+
+def test_certificate_file_without_younger_fields_is_read_and_with_unknown_ones_refused():
+    fields = json.loads(certify(identified(quick_gru(1, 1, 3))).to_json())
+    older = {k: v for k, v in fields.items() if k != "ultimate"}
+    assert Certificate.from_json(json.dumps(older)) == Certificate.from_json(json.dumps(fields))
+    with pytest.raises(ValueError, match="newer version's: fields .'later'. are"):
+        Certificate.from_json(json.dumps(fields | {"later": 1}))

@@ -12,13 +12,13 @@ import pytest
 
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
-    "ops bounds check checks certificate output_error files",
+    "ops bounds check checks certificate output_error files notebook",
     "lure",
     "gaps columns records_plot metrics pareto report tightness",
     "partition variables tables",
     "readers",
     "data",
-    "scaler held coverage",
+    "scaler held coverage frames",
     "diagnose",
     "model model_file",
     "models models.*",

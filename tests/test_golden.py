@@ -1,0 +1,37 @@
+"""Files written by this version load for ever, to the same numbers, and their certificates are still proved."""
+
+import pytest
+from golden import FOLDER, outputs
+from numpy.testing import assert_allclose
+from zoo import ZOO
+
+from rnn_control import Certificate, IdentifiedModel, check
+
+# y at the last of 40 samples, as printed when the file was written
+GOLDEN = {
+    "gru": [188.5511001229003, 246.04977446056103],
+    "lstm": [191.6324925409349, 243.24174274482837],
+    "esn": [184.08436145303818, 246.96807459875714],
+    "nnarx": [184.3214324091982, 248.5298174920701],
+    "lipschitz_rnn": [190.0046803877149, 245.49414022188157],
+    "cascade": [188.35789219951087, 244.1367229532008],
+}
+
+
+def test_every_kind_has_its_file():
+    assert set(GOLDEN) == set(ZOO), "write the file of a new kind: python tests/golden.py KIND"
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_model_file_loads_and_simulates_to_the_same_numbers(kind):
+    path = FOLDER / f"{kind}.safetensors"
+    assert path.stat().st_size < 20_000
+    assert_allclose(outputs(IdentifiedModel.load(path)), GOLDEN[kind], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_certificate_file_loads_and_is_proved(kind, capsys):
+    path = FOLDER / f"{kind}.json"
+    certificate = Certificate.from_json(path.read_text())
+    assert certificate.holds and certificate.rate < 0.99
+    assert check.main([str(path.with_suffix(".safetensors")), str(path)]) == 0

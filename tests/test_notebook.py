@@ -1,0 +1,67 @@
+"""What a notebook shows: tables of everything that a user holds, escaped; and data frames out and in again."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from zoo import identified, inputs, quick_gru
+
+import mpc.frames
+from mpc import NMPC, OffsetFreeObserver, Record, SystemProcess, run
+from rnn_control import Experiment, FitResult, certify
+from rnn_control.frames import to_frame
+
+WICKED = "<b>T</b> & 'Co'"
+
+
+@pytest.fixture(scope="module")
+def shown():
+    """One of each, its first output named by a wicked user."""
+    model = identified(quick_gru(2, 1, 3))
+    names = dict(u_names=model.u_names, y_names=(WICKED,), u_units=model.u_units, y_units=("<K>",))
+    model = type(model)(model.model, model.scaler, model.dt, **names)
+    u = model.scaler.u_out(inputs(np.random.default_rng(0), 60, 2))
+    record = Experiment(u, model.simulate(u), model.dt, **names)
+    history = {name: np.array([0.3, 0.2]) for name in ("loss", "valid", "residual")}
+    result = FitResult(model, certify(model), history, best_iteration=1, interrupted=False, seconds=1.0)
+    system = model.to_casadi()
+    process, observer = SystemProcess(system), OffsetFreeObserver(system)
+    loop = run(process, NMPC(system, 3), observer, [model.scaler.y_mean[0]], 4, progress=False)
+    return {"experiment": record, "model": model, "certificate": certify(model), "fit": result, "loop": loop}
+
+
+@pytest.mark.parametrize("name", ["experiment", "model", "certificate", "fit", "loop"])
+def test_html_is_whole_and_escaped(shown, name):
+    html, opened = shown[name]._repr_html_(), []
+    reader = HTMLParser()
+    reader.handle_starttag = lambda tag, attrs: opened.append(tag)
+    reader.handle_endtag = lambda tag: opened.remove(tag) if opened[-1] == tag else opened.append("wrong")
+    reader.feed(html)
+    assert opened == [] and "<table>" in html and WICKED not in html and "&lt;b&gt;T&lt;/b&gt; &amp;" in html
+
+
+@pytest.mark.parametrize("name", ["experiment", "loop", "fit"])
+def test_plot_returns_a_figure(shown, name):
+    assert shown[name].plot().axes
+
+
+def test_experiment_comes_back_from_its_data_frame(shown):
+    before = Experiment(shown["experiment"].u, shown["experiment"].y, 2.0, ["F", "Q"], ["T"], ["L/min", ""], ["K"])
+    frame = to_frame(before)
+    assert list(frame.columns) == ["F [L/min]", "Q", "T [K]"] and frame.index.name == "t [s]"
+    after = Experiment.from_frame(frame, u=["F", "Q"], y=["T"], time="index")
+    assert after.fingerprint() == before.fingerprint()
+
+
+def test_several_records_are_one_frame_with_their_names(shown):
+    both = shown["experiment"].join(shown["experiment"])
+    frame = to_frame(both)
+    assert len(frame) == 120 and frame.index.names == ["record", "t [s]"]
+
+
+def test_loop_as_a_frame_has_the_columns_of_its_csv(shown, tmp_path):
+    loop: Record = shown["loop"]
+    loop.to_csv(tmp_path / "loop.csv")
+    frame = mpc.frames.to_frame(loop)
+    assert ["t [s]", *frame.columns] == (tmp_path / "loop.csv").read_text().splitlines()[0].split(",")
+    assert np.array_equal(frame["reference <b>T</b> & 'Co' [<K>]"], loop.reference[:, 0])
