@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 import scipy.io
 from numpy.testing import assert_allclose
-from zoo import cascade_of_three, identified, randomised
+from zoo import cascade_of_three, free_run, identified, randomised
 
 from mpc import from_state_space, linear_system
 from rnn_control import GRU, NNARX, IdentifiedModel
@@ -172,13 +172,13 @@ def test_python_control_simulates_the_same(physical):
     system = to_control(physical.to_casadi())
     time = physical.dt * np.arange(12)
     response = control.input_output_response(system, time, u.T, np.zeros(physical.model.nx))
-    near(physical, response.outputs.T, physical.simulate(u))
+    near(physical, response.outputs.T, free_run(physical, u)[1])
 
 
 def test_linearisation_is_the_slope_and_starts_from_rest(physical):
     system, u = physical.to_casadi(), points(physical, 1)[0][1]
     model = linearise(system, u)
-    x = np.asarray(physical.states(np.tile(u, (3000, 1)))[0][-1])
+    x = free_run(physical, np.tile(u, (3000, 1)))[0][-1]
     h = 1e-6 * physical.scaler.u_half
     slopes = [(system.f(x, u + d) - system.f(x, u - d)).full().ravel() / (2 * d.sum()) for d in np.diag(h)]
     assert_allclose(model.B, np.transpose(slopes), atol=1e-6 * np.abs(slopes).max())
@@ -222,7 +222,7 @@ def test_do_mpc_simulates_the_same(physical):
     simulator.set_param(t_step=physical.dt)
     simulator.setup()
     u = np.stack([u for _, u in points(physical, 6)])
-    x, y = physical.states(u)
+    x, y = free_run(physical, u)
     simulator.x0 = np.zeros((physical.model.nx, 1))
     measured = np.array([simulator.make_step(row[:, None]).ravel() for row in u[:-1]])  # after the step
     near(physical, measured, y[1:])

@@ -53,6 +53,13 @@ def identified(model: Model, seed: int = 0, dt: float = 2.0) -> IdentifiedModel:
     return IdentifiedModel(model, Scaler(**u, **y), dt, **names, **units)
 
 
+def free_run(model: IdentifiedModel, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """States x(0) .. x(T) and outputs y(0) .. y(T-1) from the origin, by CasADi: nothing has to be compiled for it."""
+    system = model.to_casadi()
+    x = np.vstack([np.zeros(system.nx), system.f.mapaccum(len(u))(system.x0, u.T).full().T])
+    return x, system.g.map(len(u))(x[:-1].T).full().T
+
+
 def inputs(rng, samples: int, nu: int) -> np.ndarray:
     """(samples, nu) normalised: levels held a few samples."""
     return np.repeat(rng.uniform(-1, 1, (samples // 4 + 1, nu)), 4, 0)[:samples]

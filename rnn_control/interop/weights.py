@@ -16,14 +16,15 @@ from torch import nn
 from ..identified import IdentifiedModel
 from ..model import Model
 from ..models.gru import GRU
+from ..models.gru_reset_after import GRUResetAfter
 from ..models.lstm import LSTM
 from ..scaler import Scaler
 
 Weights = dict[str, np.ndarray]
 
 
-def from_torch(layer: nn.LSTM, readout: nn.Linear, scaler: Scaler, **labels: Any) -> IdentifiedModel:
-    """A trained torch.nn.LSTM of one layer and its linear read-out.
+def from_torch(layer: nn.GRU | nn.LSTM, readout: nn.Linear, scaler: Scaler, **labels: Any) -> IdentifiedModel:
+    """A trained torch.nn.GRU or torch.nn.LSTM of one layer, and its linear read-out.
 
     scaler: the scaling it was trained with, u_n = (u - u_mid) / u_half and y_n = (y - y_mean) / y_std; ones and zeros
     if none. Its box u_mid +- u_half is the domain of certificates, `with_box` states another. labels: dt (s), u_names,
@@ -31,35 +32,37 @@ def from_torch(layer: nn.LSTM, readout: nn.Linear, scaler: Scaler, **labels: Any
     """
     _check_layer(layer)
     state = {k: v.detach().double().numpy() for k, v in layer.state_dict().items()}
-    n, nu = layer.hidden_size, layer.input_size
-    zero = np.zeros(len(state["weight_hh_l0"]))
-    b = state.get("bias_ih_l0", zero) + state.get("bias_hh_l0", zero)
-    gates = _gates("ifco", state["weight_ih_l0"], state["weight_hh_l0"], b, n)
+    W, U = state["weight_ih_l0"], state["weight_hh_l0"]
+    b = np.stack([state.get(name, np.zeros(len(W))) for name in ("bias_ih_l0", "bias_hh_l0")])
+    order, cell = ("rzn", GRUResetAfter) if isinstance(layer, nn.GRU) else ("ifco", LSTM)
     C, b_y = readout.weight.detach().numpy(), 0.0 if readout.bias is None else readout.bias.detach().numpy()
-    return _identified(LSTM(nu, len(C), n), gates, C, b_y, scaler, labels)
+    return _identified(cell(layer.input_size, len(C), len(U.T)), _gates(order, W, U, b), C, b_y, scaler, labels)
 
 
 def from_keras(
     kind: str, layer: Sequence[np.ndarray], dense: Sequence[np.ndarray], scaler: Scaler, **labels: Any
 ) -> IdentifiedModel:
-    """Weights in Keras' order: layer.get_weights() of an LSTM or a GRU(reset_after=False), and those of a Dense.
+    """Weights in Keras' order: layer.get_weights() of an LSTM or a GRU, and those of a Dense.
 
-    kind: "lstm" or "gru". layer: kernel (nu, gates n), recurrent kernel (n, gates n), bias (gates n,). dense: kernel
-    (n, ny), bias (ny,). scaler and labels: see from_torch. Activations must be Keras' defaults, tanh and sigmoid.
+    kind: "lstm", "gru_reset_after" (Keras' default GRU) or "gru" (reset_after=False). layer: kernel (nu, gates n),
+    recurrent kernel (n, gates n), bias (gates n,), of gru_reset_after (2, gates n). dense: kernel (n, ny), bias (ny,).
+    scaler and labels: see from_torch. Activations must be Keras' defaults, tanh and sigmoid.
     """
-    orders = {"lstm": ("ifco", LSTM), "gru": ("zfr", GRU)}  # Keras calls the GRU's gates z, r, h
+    orders = {"lstm": ("ifco", LSTM), "gru": ("zfr", GRU), "gru_reset_after": ("zrn", GRUResetAfter)}
     if kind not in orders:
         raise ValueError(f"kind is {kind!r}; choose from {', '.join(orders)}")
-    order, cell = orders[kind]
-    W, U, b = (np.asarray(a, float) for a in (*layer, np.zeros(np.shape(layer[0])[1]))[:3])
+    order, cell = orders[kind]  # Keras calls the GRU's gates z, r, h
+    rows = 2 if kind == "gru_reset_after" else 1
+    W, U, b = (np.asarray(a, float) for a in (*layer, np.zeros((rows, np.shape(layer[0])[1])))[:3])
+    b = b.reshape(-1, b.shape[-1])
     C, b_y = (np.asarray(a, float) for a in (*dense, np.zeros(np.shape(dense[0])[1]))[:2])
     n = U.shape[0]
-    if W.shape[1] != len(order) * n or U.shape != (n, len(order) * n) or b.shape != (len(order) * n,):
+    if W.shape[1] != len(order) * n or U.shape != (n, len(order) * n) or b.shape != (rows, len(order) * n):
         raise ValueError(
             f"kernel {W.shape}, recurrent kernel {U.shape}, bias {b.shape} are not (nu, {len(order)} n), "
-            f"(n, {len(order)} n), ({len(order)} n,) of a Keras {kind.upper()}"
+            f"(n, {len(order)} n), ({rows}, {len(order)} n) of a Keras {kind}"
         )
-    return _identified(cell(len(W), C.shape[1], n), _gates(order, W.T, U.T, b, n), C.T, b_y, scaler, labels)
+    return _identified(cell(len(W), C.shape[1], n), _gates(order, W.T, U.T, b), C.T, b_y, scaler, labels)
 
 
 def with_box(model: IdentifiedModel, u_min: np.ndarray, u_max: np.ndarray) -> IdentifiedModel:
@@ -72,7 +75,7 @@ def with_box(model: IdentifiedModel, u_min: np.ndarray, u_max: np.ndarray) -> Id
     low, high = np.broadcast_to(u_min, old.u_mid.shape), np.broadcast_to(u_max, old.u_mid.shape)
     new = Scaler((low + high) / 2, (high - low) / 2, old.y_mean, old.y_std)
     state = cell.state_dict()
-    if not isinstance(cell, GRU | LSTM):
+    if not isinstance(cell, GRU | GRUResetAfter | LSTM):
         raise ValueError(f"the input box of a {cell.kind} is changed by training with u_min, u_max")
     for gate in (k[1:] for k in state if k.startswith("W")):
         W = state[f"W{gate}"].numpy()
@@ -85,20 +88,25 @@ def with_box(model: IdentifiedModel, u_min: np.ndarray, u_max: np.ndarray) -> Id
 
 
 def _check_layer(layer: nn.Module):
-    if not isinstance(layer, nn.LSTM):
-        raise ValueError(f"layer is a {type(layer).__name__}; give a torch.nn.LSTM")
+    if not isinstance(layer, nn.GRU | nn.LSTM):
+        raise ValueError(f"layer is a {type(layer).__name__}; give a torch.nn.GRU or a torch.nn.LSTM")
     odd = {"num_layers": 1, "bidirectional": False, "proj_size": 0}
     for name, value in odd.items():
         if getattr(layer, name) != value:
             raise ValueError(f"the layer has {name} = {getattr(layer, name)}; only {name} = {value} has an equal here")
 
 
-def _gates(order: str, W: np.ndarray, U: np.ndarray, b: np.ndarray, n: int) -> Weights:
-    """Stacked rows of the gates in `order`, apart: W (n, nu), U (n, n), b (n, 1) of each."""
-    gates: Weights = {}
+def _gates(order: str, W: np.ndarray, U: np.ndarray, b: np.ndarray) -> Weights:
+    """Stacked rows of the gates in `order`, apart: W (n, nu), U (n, n), b (n, 1) of each.
+
+    The rows of b (1 or 2, gates n) add up, but for the recurrent bias bhn of n, which the reset multiplies.
+    """
+    gates, n = Weights(), len(U.T)
     for i, gate in enumerate(order):
         rows = slice(i * n, (i + 1) * n)
-        gates |= {f"W{gate}": W[rows], f"U{gate}": U[rows], f"b{gate}": b[rows, None]}
+        total = b[:1, rows].T if gate == "n" else b[:, rows].sum(0)[:, None]
+        gates |= {f"W{gate}": W[rows], f"U{gate}": U[rows], f"b{gate}": total}
+        gates |= {"bhn": b[1:, rows].T} if gate == "n" else {}
     return gates
 
 
