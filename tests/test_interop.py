@@ -70,11 +70,15 @@ def physical(request):
     return identified(randomised(model, 1))
 
 
-def test_c_equals_the_model(model, tmp_path):
+COMPILERS = [c for c in ("cc", "gcc", "clang") if shutil.which(c)][:1]
+
+
+@pytest.mark.parametrize("cc", COMPILERS)
+def test_c_equals_the_model(model, cc, tmp_path):
     physical = identified(model)
     source, library = to_c(physical, tmp_path / "cell.c"), tmp_path / "cell.so"
     strict = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1"]
-    subprocess.run(["cc", *strict, "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
+    subprocess.run([cc, *strict, "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
     code = ctypes.CDLL(str(library))
     for x, u in points(physical):
         x_next, y = np.empty(model.nx), np.empty(model.ny)
@@ -89,9 +93,10 @@ def test_empty_parts_of_a_stack_are_left_out(tmp_path):
     assert "[0];" not in code and "cat" in code
 
 
-def test_c_may_write_the_next_state_over_the_present_one(physical, tmp_path):
+@pytest.mark.parametrize("cc", COMPILERS)
+def test_c_may_write_the_next_state_over_the_present_one(physical, cc, tmp_path):
     source, library = to_c(physical, tmp_path / "1 model.c"), tmp_path / "cell.so"
-    subprocess.run(["cc", "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
+    subprocess.run([cc, "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
     [(x, u)], wanted = points(physical, 1), expected(physical, *points(physical, 1)[0])[0]
     ctypes.CDLL(str(library)).model_1_model_f(*(a.ctypes.data_as(ctypes.c_void_p) for a in (x, u, x)))
     near(physical, x, wanted)
