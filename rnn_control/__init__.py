@@ -14,12 +14,12 @@ from .identified import IdentifiedModel
 from .metrics import Score
 from .model import Model
 from .models import MODELS
-from .models.cascade import Cascade
 from .models.esn import ESN
 from .models.gru import GRU
 from .models.gru_reset_after import GRUResetAfter
 from .models.lipschitz_rnn import LipschitzRNN
 from .models.lstm import LSTM
+from .models.network import Cascade, Network
 from .models.nnarx import NNARX
 from .models.ren import REN, LipschitzREN
 from .pareto import plot_pareto
@@ -30,6 +30,6 @@ from .tightness import Tightness
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
-    "LipschitzRNN", "Model", "Report", "Scaler", "Score", "Tightness", "attack", "certify", "coverage", "diagnose",
-    "fit", "plot_forgetting", "plot_pareto",
+    "LipschitzRNN", "Model", "Network", "Report", "Scaler", "Score", "Tightness", "attack", "certify", "coverage",
+    "diagnose", "fit", "plot_forgetting", "plot_pareto",
 ]  # fmt: skip

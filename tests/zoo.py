@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from rnn_control import ESN, GRU, LSTM, MODELS, NNARX, Cascade, IdentifiedModel, Model, Scaler
+from rnn_control import ESN, GRU, LSTM, MODELS, NNARX, Cascade, IdentifiedModel, Model, Network, Scaler
 
 
 def cascade(nu, ny, size, seed=0):
@@ -15,8 +15,19 @@ def cascade_of_three(nu, ny, size, seed=0):
     return Cascade(first, ESN(2, 1, size, feedback=0.2, seed=seed), last)
 
 
+def recycling(nu, ny, size, seed=0):
+    """A reactor and a separator, part of whose output goes back into the reactor."""
+    reactor, separator = GRU(nu + 1, 2, size, seed=seed), LSTM(2, ny + 1, size, seed=seed + 1)
+    feeds, products = [f"feed {i}" for i in range(nu)], [f"product {j}" for j in range(ny)]
+    blocks = {
+        "reactor": ([*feeds, "recycled"], reactor, ["composition", "temperature"]),
+        "separator": (["temperature", "composition"], separator, [*products, "recycled"]),
+    }
+    return Network(feeds, blocks, products)
+
+
 # name -> factory(nu, ny, size, seed=0); a class of MODELS is its own factory
-ZOO = {**MODELS, "cascade": cascade}
+ZOO = {**MODELS, "cascade": cascade, "network": recycling}
 BY_CONSTRUCTION = {"ren", "lipschitz_ren"}
 """Kinds that satisfy their published condition whatever their free parameters."""
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from ..model import Model
-from .cascade import Cascade
 from .esn import ESN
 from .gru import GRU
 from .gru_reset_after import GRUResetAfter
 from .lipschitz_rnn import LipschitzRNN
 from .lstm import LSTM
+from .network import Cascade, Network
 from .nnarx import NNARX
 from .ren import REN, LipschitzREN
 
@@ -30,6 +30,10 @@ def build(spec: dict[str, Any]) -> Model:
     kind = spec.pop("kind", None)
     if kind == Cascade.kind:
         return Cascade(*(build(layer) for layer in spec["layers"]))
+    if kind == Network.kind:
+        blocks = {b["name"]: (b["reads"], build(b["model"]), b["writes"]) for b in spec["blocks"]}
+        return Network(spec["inputs"], blocks, spec["outputs"])
     if kind not in MODELS:
-        raise ValueError(f"no model called {kind!r}; there are {', '.join((*MODELS, Cascade.kind))}")
+        names = ", ".join((*MODELS, Cascade.kind, Network.kind))
+        raise ValueError(f"no model called {kind!r}; there are {names}")
     return MODELS[kind](**spec)

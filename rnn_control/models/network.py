@@ -1,0 +1,227 @@
+"""Models wired like the flowsheet of a plant: units in series, in parallel, with recycles (Bonassi et al. 2022)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..bounds import Bound, Comparison
+from ..model import Model, Params
+from ..ops import vcat
+from ..wiring import Wire, wiring
+
+Block = tuple[Sequence[str], Model, Sequence[str]]
+"""Names of the signals that a model reads, the model, names of the signals that it writes."""
+
+
+class Network(Model):
+    """x_i+ = f_i(x_i, u_i),  y_i = g_i(x_i),  u_i: inputs of the plant and outputs y_j of the blocks, picked by name.
+
+        Network(
+            inputs=["feed", "heat"],
+            blocks={
+                "reactor": (["feed", "heat", "recycled"], GRU(3, 2), ["composition", "temperature"]),
+                "separator": (["composition", "temperature"], GRU(2, 2), ["product", "recycled"]),
+            },
+            outputs=["temperature", "product"],
+        )
+
+    Blocks stand in the order of the flow. A signal read before its block, or by its own, is a recycle and has a trained
+    gain (`recycle`, at first 0.1). All blocks are strictly proper: a signal takes one sample through each block.
+    Signals that are outputs are in the units of the outputs, normalised; `signals` shows them all.
+
+    Reference: F. Bonassi, M. Farina, J. Xie, R. Scattolini (2022), "On recurrent neural networks for learning-based
+    control", Journal of Process Control 114: physics-based networks; docs/theory.md, Theorem 14.
+    """
+
+    kind = "network"
+
+    def __init__(self, inputs: Sequence[str], blocks: Mapping[str, Block], outputs: Sequence[str]):
+        reads = {name: [*block[0]] for name, block in blocks.items()}
+        models = {name: block[1] for name, block in blocks.items()}
+        writes = {name: [*block[2]] for name, block in blocks.items()}
+        declared = [
+            dict(name=k, reads=reads[k], model=m.spec(), writes=writes[k]) for k, m in models.items()
+        ]  # lists, because files do not keep the order of a dict
+        config = dict(inputs=[*inputs], blocks=declared, outputs=[*outputs])
+        super().__init__(len(inputs), len(outputs), sum(m.nx for m in models.values()), config)
+        for k, m in models.items():
+            if (len(reads[k]), len(writes[k])) != (m.nu, m.ny):
+                raise ValueError(
+                    f'block "{k}" reads {len(reads[k])} signals and writes {len(writes[k])}; its model has nu = {m.nu} '
+                    f"and ny = {m.ny}"
+                )
+        self.wiring, self.written = wiring(inputs, reads, writes, outputs), writes
+        self.layers = nn.ModuleDict(models)
+        self.recurrent = tuple(f"layers.{k}.{name}" for k, m in models.items() for name in m.recurrent)
+        if self.wiring.gains:
+            self.recycle = nn.Parameter(torch.full((self.wiring.gains, 1), 0.1, dtype=torch.float64))
+            self.recurrent += ("recycle",)
+
+    def theta(self) -> Params:
+        of_blocks = {f"{name}.{k}": v for name, m in self.models() for k, v in m.theta().items()}
+        return Params({**of_blocks, **dict(self.named_parameters(recurse=False))})
+
+    def models(self) -> Iterator[tuple[str, Model]]:
+        """(name, model) of each block in order."""
+        yield from ((name, m) for name, m in self.layers.items() if isinstance(m, Model))
+
+    def parts(self, p: Params) -> Iterator[tuple[str, Model, Params, slice]]:
+        """(name, model, its parameters, its slice of the state) of each block in order."""
+        start = 0
+        for name, m in self.models():
+            yield name, m, p.part(name), slice(start, start + m.nx)
+            start += m.nx
+
+    def written_by(self, p: Params, x, u) -> dict[str, Any]:
+        """The columns that the blocks write, and u under the name ""."""
+        return {"": u, **{name: m.g(q, x[part]) for name, m, q, part in self.parts(p)}}
+
+    def read(self, p: Params, wires: list[Wire], y: dict[str, Any]):
+        """What comes through the wires: a column."""
+        ends = ((y[w.source][w.start : w.stop], w.gain, w.stop - w.start) for w in wires)
+        return vcat(*(rows if k is None else p.recycle[k : k + n] * rows for rows, k, n in ends))
+
+    def f(self, p: Params, x, u):
+        y = self.written_by(p, x, u)
+        return vcat(*(m.f(q, x[part], self.read(p, self.wiring.into[name], y)) for name, m, q, part in self.parts(p)))
+
+    def g(self, p: Params, x):
+        return self.read(p, self.wiring.out, self.written_by(p, x, None))
+
+    def signals(self, p: Params, x) -> dict[str, Any]:
+        """Every signal that a block writes, by name: a row (1, B), normalised, for states x (nx, B).
+
+        Of an IdentifiedModel: `x, y = identified.states(u)`, then `net.signals(net.theta(), torch.from_numpy(x.T))`.
+        """
+        y = self.written_by(p, x, None)
+        return {s: y[name][i : i + 1] for name, names in self.written.items() for i, s in enumerate(names)}
+
+    def maps(self, p: Params, wires: list[Wire]) -> tuple[Tensor, Tensor]:
+        """Matrices (from u, from x) of what comes through the wires; the read-outs' biases aside."""
+        E = torch.eye(self.nu, dtype=torch.float64)
+        zeros = lambda k, n: torch.zeros(k, n, dtype=E.dtype)  # noqa: E731
+        C = {name: torch.cat([zeros(m.ny, part.start), m.output_map(q), zeros(m.ny, self.nx - part.stop)], 1)
+             for name, m, q, part in self.parts(p)}  # fmt: skip
+        of_u = {"": E, **{name: zeros(m.ny, self.nu) for name, m in self.models()}}
+        return self.read(p, wires, of_u), self.read(p, wires, {"": zeros(self.nu, self.nx), **C})
+
+    def box(self, p: Params, wires: list[Wire], boxes: dict[str, Tensor]) -> Tensor:
+        """Largest absolute values of what comes through the wires, each source within its box."""
+        gains = Params({k: v.abs() for k, v in p.items() if k == "recycle"})
+        return self.read(gains, wires, {k: v[:, None] for k, v in boxes.items()}).flatten().nan_to_num(nan=torch.inf)
+
+    def boxes(self, p: Params, u_max: Tensor) -> dict[str, Tensor]:
+        """Boxes of what the blocks write, and u_max under "": from infinity downwards, hence invariant at once."""
+        boxes = {"": u_max, **{name: torch.full((m.ny,), torch.inf, dtype=u_max.dtype) for name, m in self.models()}}
+        for _ in range(len(self.layers) if "recycle" in p else 1):
+            for name, m, q, _ in self.parts(p):
+                boxes[name] = m.output_box(q, self.box(p, self.wiring.into[name], boxes)).nan_to_num(nan=torch.inf)
+        return boxes
+
+    def boxed(self, p: Params, u_max: Tensor) -> Iterator[tuple[str, Model, Params, Tensor]]:
+        """(name, model, its parameters, the box of its input) of each block."""
+        boxes = self.boxes(p, u_max)
+        yield from ((name, m, q, self.box(p, self.wiring.into[name], boxes)) for name, m, q, _ in self.parts(p))
+
+    def output_map(self, p):
+        return self.maps(p, self.wiring.out)[1]
+
+    def output_box(self, p, u_max):
+        return self.box(p, self.wiring.out, self.boxes(p, u_max))
+
+    def state_box(self, p, u_max):
+        return torch.cat([m.state_box(q, box) for _, m, q, box in self.boxed(p, u_max)])
+
+    def comparison(self, p, u_max):
+        """Stacked: T_i(v_i) + N_i |Y_i| v, Y_i from the state to the input of block i (Theorem 14 (c))."""
+        systems = {name: m.comparison(q, box) for name, m, q, box in self.boxed(p, u_max)}
+        read = {name: self.maps(p, self.wiring.into[name]) for name in systems}
+        N, M = (torch.cat([s.N @ read[name][k].abs() for name, s in systems.items()]) for k in (0, 1))
+        parts = {name: part for name, _, _, part in self.parts(p)}
+
+        def T(v):
+            return torch.cat([s.T(v[parts[name]]) for name, s in systems.items()]) + M @ v
+
+        return Comparison(T, N, self.start_box(p, u_max, systems.values()))
+
+    def start_box(self, p, u_max, conditions) -> Tensor | None:
+        """The product box, if one of the conditions needs its own."""
+        return self.state_box(p, u_max) if any(c.state_box is not None for c in conditions) else None
+
+    def iss(self, p, u_max):
+        """The ISS conditions of the blocks and the small gain of their comparison matrix; Theorem 14 (b)."""
+        return self.join([m.iss(q, box) for _, m, q, box in self.boxed(p, u_max)], p, u_max)
+
+    def delta_iss(self, p, u_max):
+        """The deltaISS conditions of the blocks and the small gain of their comparison matrix; Theorem 14 (a)."""
+        bound = self.join([m.delta_iss(q, box) for _, m, q, box in self.boxed(p, u_max)], p, u_max)
+        return bound._replace(offset=0.0)  # read-out biases cancel in a difference
+
+    def join(self, bounds: list[Bound], p: Params, u_max: Tensor) -> Bound:
+        """V_i+ <= rate_i V_i + drive_i |u_i|, |u_i| <= a_i |u| + sum_j K_ij V_j + r_i, joined in max_i V_i / w_i."""
+        K, a, r = self.couplings(bounds, p)
+        rate, drive = torch.stack([b.rate for b in bounds]), torch.stack([b.drive for b in bounds])
+        A, B = torch.diag(rate) + drive[:, None] * K, drive * a
+        w = weights(A, B)
+        rows = A @ w / w
+        own = torch.stack([torch.minimum(b.gain().max(), b.drive / (1 - b.rate)) for b in bounds])
+        rest = own * r + torch.stack([torch.as_tensor(b.offset, dtype=r.dtype) for b in bounds])
+        loop = torch.eye(len(w), dtype=w.dtype) - own[:, None] * K
+        gain, offset = torch.linalg.solve_ex(loop, torch.stack([own * a, rest], 1)).result.T / w
+        # a quadratic norm does not fit into a maximum of blocks: nothing is proved here (the weighted condition may)
+        nothing = torch.nan if any(b.metric is not None for b in bounds) else 0.0
+        residual = torch.cat([*(b.residual.flatten() for b in bounds), rows - 1]) + nothing
+        scale = torch.cat([wi * b.scale for wi, b in zip(w, bounds, strict=True)])
+        sharp = torch.cat([g.expand(len(b.blocks)) for g, b in zip(gain, bounds, strict=True)])
+        blocks = tuple(block for b in bounds for block in b.blocks)
+        order = 2.0 if any(b.input_ord == 2 for b, reads in zip(bounds, a, strict=True) if reads) else torch.inf
+        box = self.start_box(p, u_max, bounds)
+        return Bound(residual, rows.max(), scale, blocks, (B / w).max(), order, box, offset.max(), sharp, rows)
+
+    def couplings(self, bounds: list[Bound], p: Params) -> tuple[Tensor, Tensor, Tensor]:
+        """K (blocks, blocks), a and r (blocks): see `join`; norms are those in which each block measures its input."""
+        at_rest = self.written_by(p, *(torch.zeros(n, 1, dtype=torch.float64) for n in (self.nx, self.nu)))
+        K, a, r = [], [], []
+        for b, (name, _, _, _) in zip(bounds, self.parts(p), strict=True):
+            wires, order = self.wiring.into[name], b.input_ord
+            from_x = self.maps(p, wires)[1]
+            seen = [c.seen_through(from_x[:, part]).sum(1) for c, (*_, part) in zip(bounds, self.parts(p), strict=True)]
+            K.append(torch.linalg.vector_norm(torch.stack(seen), order, 1))
+            a.append(float(any(w.source == "" for w in wires)))
+            r.append(torch.linalg.vector_norm(self.read(p, wires, at_rest), order))
+        return torch.stack(K), torch.tensor(a, dtype=torch.float64), torch.stack(r)
+
+
+@torch.no_grad()
+def weights(A: Tensor, B: Tensor) -> Tensor:
+    """w > 0 with A w <= level w, the level a tenth of the way from the spectral radius of A >= 0 to one."""
+    A, B = (M.nan_to_num(nan=1e6, posinf=1e6) for M in (A, B))
+    radius = torch.linalg.eigvals(A).abs().max()
+    level = radius + 0.1 * (1 - radius).abs() + 1e-9
+    w = torch.linalg.solve_ex(level * torch.eye(len(A), dtype=A.dtype) - A, B + 1e-6 * B.max() + 1e-12).result
+    return (w / w.max()).clamp(min=1e-9)
+
+
+class Cascade(Network):
+    """Layers in series: x_1+ = f_1(x_1, u),  x_i+ = f_i(x_i, y_(i-1)),  y_i = g_i(x_i),  y = y_L.
+
+    Reference: Bonassi, Farina, Scattolini (2021), deep GRU; docs/theory.md, Theorem 10.
+    """
+
+    kind = "cascade"
+
+    def __init__(self, *layers: Model):
+        if len(layers) < 2:
+            raise ValueError(f"a Cascade of {len(layers)} layers; give at least two models")
+        for i, (a, b) in enumerate(zip(layers, layers[1:], strict=False)):
+            if a.ny != b.nu:
+                raise ValueError(f"layer {i} has ny = {a.ny}, layer {i + 1} has nu = {b.nu}; they must agree")
+        stream, blocks = [f"u{i}" for i in range(layers[0].nu)], {}
+        inputs = stream
+        for i, m in enumerate(layers):
+            written = [f"y{i}.{j}" for j in range(m.ny)]
+            blocks[str(i)], stream = (stream, m, written), written
+        super().__init__(inputs, blocks, stream)
+        self.config = dict(layers=[m.spec() for m in layers])
