@@ -98,26 +98,33 @@ class Network(Model):
         y = self.written_by(p, x, None)
         return {s: y[name][i : i + 1] for name, names in self.written.items() for i, s in enumerate(names)}
 
-    def maps(self, p: Params, wires: list[Wire]) -> tuple[Tensor, Tensor]:
-        """Matrices (from u, from x) of what comes through the wires; the read-outs' biases aside."""
-        E = torch.eye(self.nu, dtype=torch.float64)
-        zeros = lambda k, n: torch.zeros(k, n, dtype=E.dtype)  # noqa: E731
-        C = {name: torch.cat([zeros(m.ny, part.start), m.output_map(q), zeros(m.ny, self.nx - part.stop)], 1)
-             for name, m, q, part in self.parts(p)}  # fmt: skip
-        of_u = {"": E, **{name: zeros(m.ny, self.nu) for name, m in self.models()}}
-        return self.read(p, wires, of_u), self.read(p, wires, {"": zeros(self.nu, self.nx), **C})
+    def maps(self, p: Params) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Matrices from u, and from x, to what each block writes; the read-outs' biases aside."""
+        zeros = lambda k, n: torch.zeros(k, n, dtype=torch.float64)  # noqa: E731
+        of_u = {"": torch.eye(self.nu, dtype=torch.float64), **{k: zeros(m.ny, self.nu) for k, m in self.models()}}
+        of_x = {"": zeros(self.nu, self.nx)}
+        for name, m, q, part in self.parts(p):
+            rest = zeros(m.ny, part.start), zeros(m.ny, self.nx - part.stop)
+            of_x[name] = torch.cat([rest[0], m.output_map(q), rest[1]], 1)
+        return of_u, of_x
 
     def box(self, p: Params, wires: list[Wire], boxes: dict[str, Tensor]) -> Tensor:
         """Largest absolute values of what comes through the wires, each source within its box."""
         gains = Params({k: v.abs() for k, v in p.items() if k == "recycle"})
-        return self.read(gains, wires, {k: v[:, None] for k, v in boxes.items()}).flatten().nan_to_num(nan=torch.inf)
+        return (
+            self.read(gains, wires, {k: v[:, None] for k, v in boxes.items()})
+            .flatten()
+            .nan_to_num(torch.inf, torch.inf)
+        )
 
     def boxes(self, p: Params, u_max: Tensor) -> dict[str, Tensor]:
         """Boxes of what the blocks write, and u_max under "": from infinity downwards, hence invariant at once."""
         boxes = {"": u_max, **{name: torch.full((m.ny,), torch.inf, dtype=u_max.dtype) for name, m in self.models()}}
         for _ in range(len(self.layers) if "recycle" in p else 1):
             for name, m, q, _ in self.parts(p):
-                boxes[name] = m.output_box(q, self.box(p, self.wiring.into[name], boxes)).nan_to_num(nan=torch.inf)
+                boxes[name] = m.output_box(q, self.box(p, self.wiring.into[name], boxes)).nan_to_num(
+                    torch.inf, torch.inf
+                )
         return boxes
 
     def boxed(self, p: Params, u_max: Tensor) -> Iterator[tuple[str, Model, Params, Tensor]]:
@@ -126,7 +133,7 @@ class Network(Model):
         yield from ((name, m, q, self.box(p, self.wiring.into[name], boxes)) for name, m, q, _ in self.parts(p))
 
     def output_map(self, p):
-        return self.maps(p, self.wiring.out)[1]
+        return self.read(p, self.wiring.out, self.maps(p)[1])
 
     def output_box(self, p, u_max):
         return self.box(p, self.wiring.out, self.boxes(p, u_max))
@@ -137,8 +144,10 @@ class Network(Model):
     def comparison(self, p, u_max):
         """Stacked: T_i(v_i) + N_i |Y_i| v, Y_i from the state to the input of block i (Theorem 14 (c))."""
         systems = {name: m.comparison(q, box) for name, m, q, box in self.boxed(p, u_max)}
-        read = {name: self.maps(p, self.wiring.into[name]) for name in systems}
-        N, M = (torch.cat([s.N @ read[name][k].abs() for name, s in systems.items()]) for k in (0, 1))
+        N, M = (
+            torch.cat([s.N @ self.read(p, self.wiring.into[name], of).abs() for name, s in systems.items()])
+            for of in self.maps(p)
+        )
         parts = {name: part for name, _, _, part in self.parts(p)}
 
         def T(v):
@@ -183,10 +192,10 @@ class Network(Model):
     def couplings(self, bounds: list[Bound], p: Params) -> tuple[Tensor, Tensor, Tensor]:
         """K (blocks, blocks), a and r (blocks): see `join`; norms are those in which each block measures its input."""
         at_rest = self.written_by(p, *(torch.zeros(n, 1, dtype=torch.float64) for n in (self.nx, self.nu)))
-        K, a, r = [], [], []
+        K, a, r, read = [], [], [], self.maps(p)
         for b, (name, _, _, _) in zip(bounds, self.parts(p), strict=True):
             wires, order = self.wiring.into[name], b.input_ord
-            from_x = self.maps(p, wires)[1]
+            from_x = self.read(p, wires, read[1])
             seen = [c.seen_through(from_x[:, part]).sum(1) for c, (*_, part) in zip(bounds, self.parts(p), strict=True)]
             K.append(torch.linalg.vector_norm(torch.stack(seen), order, 1))
             a.append(float(any(w.source == "" for w in wires)))
