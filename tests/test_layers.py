@@ -13,7 +13,7 @@ import pytest
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
     "ops bounds check checks certificate output_error files notebook",
-    "lure",
+    "lure wiring",
     "gaps columns records_plot metrics pareto report tightness",
     "partition variables tables",
     "readers",
