@@ -21,7 +21,7 @@ class Bound(NamedTuple):
     than drive / (1 - rate), if known, `row_rates` the rates whose maximum is `rate`, if there are several.
 
     With a `metric` P, V(e) = sqrt(e' P e) instead: one block of order 2 and scale one. `multipliers` belong to the
-    matrix inequality behind it, if there is one.
+    matrix inequality behind it, if there is one, and `input_gains` are steady gains of V input by input, which add up.
     """
 
     residual: Tensor
@@ -36,6 +36,7 @@ class Bound(NamedTuple):
     row_rates: Tensor | None = None
     metric: Tensor | None = None
     multipliers: Tensor | None = None
+    input_gains: Tensor | None = None
 
     def excess(self, margin: float) -> Tensor:
         """By how much the condition, and a rate of 1 - margin, are missed; all <= 0 if they are not.

@@ -1,0 +1,189 @@
+"""Increments through channels: a cell's own equations, read as intervals and as a linear system with unknown factors.
+
+Along two trajectories every value v of the cell has an interval and a difference dv = L (dx; du; q), exactly. The
+channels q collect what is not linear: q_k = theta_k p_k, with p_k linear in dx, du and earlier channels, and theta_k in
+[lo_k, hi_k]. In order of evaluation (docs/theory.md, Theorem 15)
+
+    phi(v), phi one of tanh, sigmoid, relu:   dphi o dv, the secant slope of phi in the range of its slopes
+    a b                                       a o db, then b o da
+    mix(z, a, b)                              z o (da - db), then (a - b) o dz; the difference is db and both
+
+row by row; a row whose p is zero, or whose range is a point, is linear and makes no channel. At the end a channel that
+enters one other channel only, which has no other entry, is fused into it: theta_j theta_i is one factor (`fused`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+from torch import Tensor
+
+from .model import Model, Params
+from .ops import Value
+
+
+class Channels(NamedTuple):
+    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image."""
+
+    F: np.ndarray
+    p: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    image: np.ndarray
+
+    def without_inputs(self) -> "Channels":
+        """The same for du = 0."""
+        n = len(self.F) + len(self.p)
+        return self._replace(F=self.F[:, :n], p=self.p[:, :n])
+
+
+def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channels:
+    """The channels of a model for |x| <= box (inf: unbounded) and |u| <= u_max."""
+    nx, nu = model.nx, model.nu
+    tape, eye = Tape(nx + nu), np.eye(nx + nu)
+    x = Increment(tape, -box[:, None], box[:, None], eye[:nx])
+    u = Increment(tape, -u_max[:, None], u_max[:, None], eye[nx:])
+    x_next = model.f(Params({k: v.detach().double() for k, v in p.items()}), x, u)
+    total = nx + nu + len(tape.rows)
+    order = [*range(nx), *range(nx + nu, total), *range(nx, nx + nu)]
+    rows = [_widened(row[None], total)[:, order] for row in tape.rows]
+    lo, hi = np.array(tape.ranges).reshape(-1, 2).T
+    image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
+    F = _widened(x_next.L, total)[:, order]
+    return fused(Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image))
+
+
+def fused(c: Channels) -> Channels:
+    """q_j = theta_j (c q_i) with q_i in no other place: q_j = (theta_j c theta_i) p_i, one channel, and less slack."""
+    nx, p, lo, hi = len(c.F), c.p.copy(), c.lo.copy(), c.hi.copy()
+    keep = np.ones(len(p), bool)
+    for j, row in enumerate(p):
+        [*entries] = np.flatnonzero(row)
+        i = entries[0] - nx
+        if len(entries) > 1 or not 0 <= i < j or c.F[:, nx + i].any() or np.count_nonzero(p[:, nx + i]) > 1:
+            continue
+        ends = [row[nx + i] * a * b for a in (lo[i], hi[i]) for b in (lo[j], hi[j])]
+        p[j], lo[j], hi[j], keep[i] = p[i], min(ends), max(ends), False
+        p[i] = 0.0
+    columns = np.concatenate([np.ones(nx, bool), keep, np.ones(c.F.shape[1] - nx - len(p), bool)])
+    return Channels(c.F[:, columns], p[keep][:, columns], lo[keep], hi[keep], c.image)
+
+
+class Tape:
+    """The channels recorded so far, over the columns (dx; du; q)."""
+
+    def __init__(self, start: int):
+        self.start, self.rows, self.ranges = start, [], []
+
+    def record(self, p: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+        """The rows of theta o p, theta in [lo, hi]: linear where they can be, else a channel each."""
+        n = max(len(p), len(lo))
+        p, lo, hi = (np.broadcast_to(a, (n, a.shape[1])) for a in (p, lo, hi))
+        is_channel = p.any(1) & (lo != hi)[:, 0]
+        q = np.where(p.any(1, keepdims=True) & ~is_channel[:, None], np.where(lo == hi, lo, 0) * p, 0.0)
+        first = self.start + len(self.rows)
+        self.rows += list(p[is_channel])
+        self.ranges += list(np.concatenate([lo, hi], 1)[is_channel])
+        q = _widened(q, self.start + len(self.rows))
+        q[is_channel, first:] = np.eye(is_channel.sum())
+        return q
+
+
+class Increment(Value):
+    """One column of values: lo <= v <= hi (n, 1), dv = L (dx; du; q so far)."""
+
+    def __init__(self, tape: Tape, lo: np.ndarray, hi: np.ndarray, L: np.ndarray):
+        self.tape, self.lo, self.hi, self.L = tape, lo, hi, L
+
+    def __getitem__(self, rows) -> "Increment":
+        keep = rows if isinstance(rows, slice) else slice(rows, rows + 1 or None)
+        return Increment(self.tape, self.lo[keep], self.hi[keep], self.L[keep])
+
+    def __add__(self, other) -> "Increment":
+        if not isinstance(other, Increment):
+            c = _array(other)
+            return Increment(self.tape, self.lo + c, self.hi + c, self.L + 0 * c)
+        return Increment(self.tape, self.lo + other.lo, self.hi + other.hi, _sum(self.L, other.L))
+
+    def __mul__(self, other) -> "Increment":
+        if isinstance(other, Increment):
+            ends = [_times(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
+            first = self.tape.record(other.L, self.lo, self.hi)
+            L = _sum(first, self.tape.record(self.L, other.lo, other.hi))
+        else:
+            c = _array(other)
+            ends, L = [_times(c, self.lo), _times(c, self.hi)], c * self.L
+        return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), L)
+
+    def __rmatmul__(self, W) -> "Increment":
+        W = _array(W)
+        low, high = np.minimum(W, 0)[:, :, None], np.maximum(W, 0)[:, :, None]
+        lo, hi = ((_times(high, a) + _times(low, b)).sum(1) for a, b in ((self.lo, self.hi), (self.hi, self.lo)))
+        return Increment(self.tape, lo, hi, W @ self.L)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> "Increment":
+        return self * -1.0
+
+    def __sub__(self, other) -> "Increment":
+        return self + -1.0 * other
+
+    def __rsub__(self, other) -> "Increment":
+        return other + self * -1.0
+
+    def __pow__(self, k: int) -> "Increment":
+        return self if k == 1 else self * self ** (k - 1)
+
+    def tanh(self) -> "Increment":
+        return self._through(np.tanh, lambda a: 4 * expit(2 * a) * expit(-2 * a))
+
+    def sigmoid(self) -> "Increment":
+        return self._through(expit, lambda a: expit(a) * expit(-a))  # 1 - sigmoid would round to zero
+
+    def relu(self) -> "Increment":
+        L = self.tape.record(self.L, 1.0 * (self.lo >= 0), 1.0 * (self.hi > 0))
+        return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), L)
+
+    def _through(self, phi, slope) -> "Increment":
+        """phi(v) of a rising phi whose slope is even and falls with |v|."""
+        near, far = np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(abs(self.lo), abs(self.hi))
+        L = self.tape.record(self.L, slope(far), slope(near))
+        # rounded outwards: a saturated range must not become a point and lose its channel
+        return Increment(self.tape, np.nextafter(phi(self.lo), -np.inf), np.nextafter(phi(self.hi), np.inf), L)
+
+    def mix(self, a, b) -> "Increment":
+        a, b = (v if isinstance(v, Increment) else 0.0 * self + v for v in (a, b))
+        difference = a - b
+        first = self.tape.record(difference.L, self.lo, self.hi)
+        second = self.tape.record(self.L, difference.lo, difference.hi)
+        ends = [
+            _times(z, v) + _times(1 - z, w) for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)
+        ]
+        return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, _sum(first, second)))
+
+    def vcat(self, parts) -> "Increment":
+        parts = [v if isinstance(v, Increment) else 0.0 * self[:1] + v for v in parts]
+        width = max(v.L.shape[1] for v in parts)
+        lo, hi = (np.concatenate([getattr(v, end) for v in parts]) for end in ("lo", "hi"))
+        return Increment(self.tape, lo, hi, np.concatenate([_widened(v.L, width) for v in parts]))
+
+
+def _array(c) -> np.ndarray:
+    return c.detach().numpy() if isinstance(c, Tensor) else np.asarray(c, float)
+
+
+def _times(c, v) -> np.ndarray:
+    """c v where nothing times an unbounded value is nothing."""
+    with np.errstate(invalid="ignore"):
+        return np.where((c == 0) | (v == 0), 0.0, c * v)
+
+
+def _widened(L: np.ndarray, columns: int) -> np.ndarray:
+    """L with zeros for the channels that came later."""
+    return np.pad(L, ((0, 0), (0, columns - L.shape[1])))
+
+
+def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    columns = max(a.shape[1], b.shape[1])
+    return _widened(a, columns) + _widened(b, columns)

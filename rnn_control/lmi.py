@@ -1,0 +1,133 @@
+"""deltaISS by a matrix inequality: V(e) = sqrt(e' P e), the best rate, then the least gain (docs/theory.md, Theorem 16)."""
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+from torch import Tensor
+
+from .barrier import Inequality, Point, centre
+from .bounds import Bound
+from .channels import Channels, trace
+from .model import Model, Params
+
+SPARE = 0.05
+"""Share of the best margin 1 - rate that is given up for a smaller gain and for the proof."""
+WEIGHT = 10.0
+"""Of the Schur complement in the barrier, in units of its other terms a state; any number, this one is fast."""
+ROUNDING = 1e-13
+"""Of every entry of M relative to the sum of its terms, times the size of M: what a smallest eigenvalue must exceed."""
+
+
+def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bound:
+    """The bound in the metric P for |u| <= u_max and states in an invariant box (None: all states).
+
+    P and the multipliers come from `best_rate` and `least_gain`; what counts is that `is_positive` finds the inequality
+    true of them. Residual rate - 1; infinite where the cell multiplies values that have no bound.
+    """
+    radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
+    c = trace(model, p, radius, u_max.detach().numpy())
+    if not all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)):
+        return _bound(model, np.inf, np.eye(model.nx), np.zeros(len(c.p)), np.full(model.nu, np.inf), np.inf, box)
+    rate, point = best_rate(c)
+    C = model.output_map(p).detach().numpy()
+    if rate < 1:
+        rate = 1 - (1 - SPARE) * (1 - rate)
+        point = least_gain(c, C, rate, point)
+    scale = 1 / abs(point.P).max()
+    point = Point((point.P + point.P.T) / 2 * scale, point.tau * scale)
+    decay = Inequality(c.without_inputs(), np.zeros_like(point.P))
+    if rate < 1 and not (np.linalg.eigvalsh(point.P)[0] > 0 and is_positive(decay, rate**2, point)):
+        rate = np.inf
+    g = input_gains(c, rate, point) if rate < 1 else np.full(model.nu, np.inf)
+    whole = np.sqrt(np.linalg.eigvalsh(schur(Inequality(c, point.P), rate**2, point))[-1]) if rate < 1 else np.inf
+    return _bound(model, rate, point.P, point.tau, g, whole, box)
+
+
+def _bound(model, rate, P, tau, g, whole, box) -> Bound:
+    rate, P, tau, g, whole = (torch.as_tensor(a, dtype=torch.float64) for a in (rate, P, tau, g, whole))
+    ones, steady = torch.ones(model.nx, dtype=torch.float64), torch.sqrt(1 - rate**2)
+    return Bound(
+        rate - 1, rate, ones, ((model.nx, 2.0),), whole, 2.0, box, sharp_gain=(whole / steady)[None], metric=P,
+        multipliers=tau, input_gains=g / steady,
+    )  # fmt: skip
+
+
+def best_rate(c: Channels, steps: int = 60) -> tuple[float, Point]:
+    """A rate at most about one percent of 1 - rate above the least, with its P and tau; at least one if there is none.
+
+    Method of centres: the point of least `value` for a t, then t nearly down to the least that this point allows.
+    """
+    c = c.without_inputs()
+    nx = len(c.F)
+    problem = Inequality(c, np.zeros((nx, nx)), WEIGHT * (1 + len(c.p) / nx))
+    point, price = first_point(problem), problem.degree / nx
+    least = least_t(problem, point)
+    t = 1.5 * least + 1e-3
+    for _ in range(steps):
+        point = centre(problem, t, point, price)
+        least = least_t(problem, point)
+        if t - least < 5e-3 * abs(1 - t) or least - 3 * (t - least) > 1 or t < 1e-6:
+            break
+        t = least + 0.05 * (t - least)
+    return float(np.sqrt(t)), point
+
+
+def first_point(problem: Inequality) -> Point:
+    """P = I and tau from the last channel to the first, each large enough for what comes after it."""
+    nx, tau = problem.nx, np.zeros(problem.K)
+    G = problem.F.T @ problem.F
+    for k in reversed(range(problem.K)):
+        tau[k] = max(G[nx + k, nx + k], 1e-3)
+        a, b = problem.A[k], problem.B[k]
+        G = G + tau[k] * (np.outer(a, b) + np.outer(b, a))
+        G = G - np.outer(G[nx + k], G[nx + k]) / G[nx + k, nx + k]
+    return Point(np.eye(nx), tau)
+
+
+def schur(problem: Inequality, t: float, point: Point) -> np.ndarray:
+    """What is left of -M when the channels (and, with inputs, the states) are taken out: on dx, or on du."""
+    M = problem.M(t, point)
+    keep = slice(problem.nx + problem.K, None) if len(problem.U) else slice(problem.nx)
+    rest = slice(problem.nx + problem.K) if len(problem.U) else slice(problem.nx, None)
+    S = M[keep, rest] @ np.linalg.solve(M[rest, rest], M[rest, keep]) - M[keep, keep]
+    return (S + S.T) / 2
+
+
+def least_t(problem: Inequality, point: Point) -> float:
+    """The least t for which M >= 0 with these P and tau."""
+    return float(eigh(schur(problem, 0.0, point), point.P, eigvals_only=True)[-1])
+
+
+def least_gain(c: Channels, C: np.ndarray, rate: float, start: Point, stages: int = 12) -> Point:
+    """P and tau that make g2 small with |C e| <= V(e), for a given rate; `start` satisfies the inequality without du."""
+    problem, size = Inequality(c, C.T @ C), float(eigh(C.T @ C, start.P, eigvals_only=True)[-1])
+    point = Point(*(2 * (size if size > 0 else 1.0) * a for a in start[:2]))
+    g2 = 2 * np.linalg.eigvalsh(schur(problem, rate**2, point))[-1] + 1e-12
+    point = point._replace(g2=float(g2))
+    for stage in range(stages):
+        price = problem.degree / point.g2 if stage == 0 else 6 * price
+        point = centre(problem, rate**2, point, price)
+        if problem.degree / price < 0.05 * point.g2:
+            break
+    return point
+
+
+def is_positive(problem: Inequality, t: float, point: Point) -> bool:
+    """M > 0 as evaluated, by more than rounding can have changed it."""
+    M, size = problem.M(t, point), problem.size(t, point)
+    d = 1 / np.sqrt(size.diagonal())
+    M, size = d[:, None] * M * d, d[:, None] * size * d
+    return bool(np.linalg.eigvalsh(M)[0] > ROUNDING * len(M) * np.linalg.norm(size, 2))
+
+
+def input_gains(c: Channels, rate: float, point: Point) -> np.ndarray:
+    """g_i per input, V(e+)^2 <= rate^2 V(e)^2 + g_i^2 |du_i|^2 when it alone differs; inf if rounding forbids a proof."""
+    n, found = len(c.F) + len(c.p), []
+    for i in range(c.F.shape[1] - n):
+        columns = [*range(n), n + i]
+        problem = Inequality(c._replace(F=c.F[:, columns], p=c.p[:, columns]), point.P)
+        g2 = float(schur(problem, rate**2, point)[0, 0])
+        wider = [max(g2, 1e-24) * (1 + e) for e in (1e-6, 1e-4, 1e-2, 1.0)]
+        proved = [g for g in wider if is_positive(problem, rate**2, point._replace(g2=g))]
+        found.append(np.sqrt(proved[0]) if proved else np.inf)
+    return np.array(found)
