@@ -17,7 +17,7 @@ class Point(NamedTuple):
 
     def plus(self, length: float, step: "Point") -> "Point":
         """The point at some length along a step."""
-        return Point(*(a + length * b for a, b in zip(self, step, strict=True)))
+        return Point(self.P + length * step.P, self.tau + length * step.tau, self.g2 + length * step.g2)
 
 
 class Inequality:
@@ -136,7 +136,8 @@ def log_det(A: np.ndarray) -> float:
 
 def solve(H: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, float]:
     """-H^-1 g and g' H^-1 g for H > 0 up to rounding; scaled first, for the unknowns differ in size."""
-    d = 1 / np.sqrt(H.diagonal())
+    size = abs(H.diagonal())
+    d = 1 / np.sqrt(np.where(size > 0, size, 1.0))
     H, g = d[:, None] * H * d, d * g
     for ridge in (0.0, 1e-12, 1e-9, 1e-6, 1e-3):
         try:

@@ -11,13 +11,19 @@ import torch
 
 from . import check
 from .bounds import Bound, perron_weights, steady_gain, weighted_bound
+from .boxes import above, cover, invariant
 from .certificate import Certificate, steps_until
 from .identified import IdentifiedModel
+from .lmi import lmi_bound
 from .model import Model, Params
 from .scaler import Scaler
 
 PROPERTIES = ("delta_iss", "iss")
-METHODS = {"delta_iss": ("published", "weighted"), "iss": ("published",)}
+TRAINABLE = {"delta_iss": ("published", "weighted"), "iss": ("published",)}
+"""Conditions that are cheap and differentiable: what a training may enforce."""
+METHODS = TRAINABLE | {"delta_iss": ("published", "weighted", "lmi")}
+AFFORDABLE, LARGEST = 20, 80
+"""States up to which "best" tries the matrix inequality (seconds), and up to which it is tried at all (minutes)."""
 ROUNDING = 1e-9
 """A residual must lie this far below zero: the sums behind it are evaluated in float64, to about 1e-13."""
 SLACK = 1e-12
@@ -29,35 +35,52 @@ def certify(
     property: str = "delta_iss",
     method: str = "best",
     input_box: np.ndarray | None = None,
+    state_box: np.ndarray | str | None = None,
     rigorous: bool = False,
 ) -> Certificate:
     """Check a model's stability and say what is proved.
 
-    property: "delta_iss" or "iss". method: "published" (the condition of the paper), "weighted" (row-wise comparison
-    system in a weighted infinity norm, deltaISS only), or "best": all of them, the best rate wins, the rest is kept in
-    `others`. input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling.
+    property: "delta_iss" or "iss". method: "published" (the condition of the paper); for deltaISS also "weighted"
+    (row-wise comparison system in a weighted infinity norm) and "lmi" (matrix inequality, quadratic norm); or "best":
+    all of them in order of cost, "lmi" up to AFFORDABLE states; the best rate wins, the rest is kept in `others`.
+    input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling.
+    state_box: radii (nx,) of a smaller invariant box of normalised states from which all trajectories start, or
+    "smallest" to have one found; it sharpens "lmi" only. By default the model's own box, or none where none is needed.
     rigorous: certify only what `check.prove` proves in exact arithmetic, for the weights as they would be saved.
-    Raises ValueError for an unknown property or method. A model that is not stable gives `holds = False`, no error.
+    Raises ValueError for an unknown property or method, or a box that is not invariant. A model that is not stable
+    gives `holds = False`, no error.
     """
     if property not in METHODS:
         raise ValueError(f"property is {property!r}; choose from {', '.join(PROPERTIES)}")
     if method != "best" and method not in METHODS[property]:
         raise ValueError(f"method is {method!r}; for {property} choose best, {', '.join(METHODS[property])}")
     plain = model.model if isinstance(model, IdentifiedModel) else model
-    box, u_max = _boxes(model, plain, input_box)
+    if method == "lmi" and plain.nx > LARGEST:
+        raise ValueError(f"{plain.nx} states are too many for the matrix inequality ({LARGEST}); take another method")
+    box, u_max = cover(plain, _units(model, plain)[0], input_box)
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
-    tried = METHODS[property] if method == "best" else (method,)
-    found = [_describe(model, plain, p, box, u_max, property, m) for m in tried]
+    region = None if state_box is None else invariant(plain, p, u_max, state_box)
+    affordable = METHODS if plain.nx <= AFFORDABLE else TRAINABLE
+    bounds = {m: condition(plain, p, u_max, property, m, region=region)
+              for m in (affordable[property] if method == "best" else (method,))}  # fmt: skip
+    found = [_describe(model, plain, p, box, bound, u_max, property, m) for m, bound in bounds.items()]
     found = [_proved(model, plain, c) if rigorous and c.holds else c for c in found]
     found.sort(key=lambda c: (not c.holds, c.rate))
     return dataclasses.replace(found[0], others=tuple(found[1:]))
 
 
-def condition(model: Model, p: Params, u_max: torch.Tensor, property: str, method: str, w=None) -> Bound:
-    """The bound of one condition, differentiable in p (and in the weights w > 0 of the weighted one, if given)."""
+def condition(
+    model: Model, p: Params, u_max: torch.Tensor, property: str, method: str, w=None, region: torch.Tensor | None = None
+) -> Bound:
+    """The bound of one condition; of the TRAINABLE ones differentiable in p, and in the weights w > 0 if given.
+
+    region: an invariant box of states for the matrix inequality, else that of the comparison system.
+    """
     if method == "published":
         return model.iss(p, u_max) if property == "iss" else model.delta_iss(p, u_max)
     system = model.comparison(p, u_max)
+    if method == "lmi":
+        return lmi_bound(model, p, u_max, system.state_box if region is None else region)
     return weighted_bound(system, perron_weights(system) if w is None else w)
 
 
@@ -91,30 +114,7 @@ def _proved(model, plain: Model, c: Certificate) -> Certificate:
     return dataclasses.replace(c, proof="exact arithmetic")
 
 
-def _boxes(model, plain: Model, input_box) -> tuple[np.ndarray, torch.Tensor]:
-    """The box (nu, 2) to certify, in the model's units, symmetric around u_mid; and a u_max (nu,) that covers it."""
-    scaler, _ = _units(model, plain)
-    radius = scaler.u_half
-    if input_box is not None:
-        asked = np.asarray(input_box, float)
-        if asked.shape != (plain.nu, 2) or not np.isfinite(asked).all() or (asked[:, 0] > asked[:, 1]).any():
-            raise ValueError(
-                f"input_box is {input_box!r}; it must be (nu, 2) = ({plain.nu}, 2): lower, upper per input"
-            )
-        radius = abs(asked - scaler.u_mid[:, None]).max(1)
-    box = np.stack([scaler.u_mid - radius, scaler.u_mid + radius], 1)
-    ends = [(max(abs(Fraction(end) - Fraction(m)) for end in row), h)
-            for row, m, h in zip(box.tolist(), scaler.u_mid.tolist(), scaler.u_half.tolist(), strict=True)]  # fmt: skip
-    return box, torch.tensor([_above(reach / Fraction(h)) for reach, h in ends], dtype=torch.float64)
-
-
-def _above(a: Fraction) -> float:
-    """The least double that is not smaller."""
-    return float(a) if Fraction(float(a)) >= a else math.nextafter(float(a), math.inf)
-
-
-def _describe(model, plain: Model, p: Params, box, u_max, property: str, method: str) -> Certificate:
-    bound = condition(plain, p, u_max, property, method)
+def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property: str, method: str) -> Certificate:
     # a NaN in a bias or read-out enters no condition, and yet no trajectory
     holds = is_proved(bound) and all(bool(torch.isfinite(v).all()) for v in p.values())
     rate, scale = float(bound.rate) * (1 + SLACK), bound.scale.numpy()
@@ -158,18 +158,20 @@ def _overshoot(bound: Bound) -> float:
         values = torch.linalg.eigvalsh(bound.metric)
         return float((values[-1] / values[0]).sqrt()) * (1 + 1e-9) if values[0] > 0 else math.inf
     scale = bound.scale.numpy()
-    return _above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
+    return above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
 
 
 def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
     """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state, or block.
 
-    The weighted condition has a sharper gain, column by column. For ISS a last column holds the levels of the offset.
+    The weighted condition and the matrix inequality have sharper gains, column by column. For ISS a last column holds the levels of the offset.
     """
     C = plain.output_map(p)
     if method == "weighted":
         S = steady_gain(plain.comparison(p, u_max))
         return (C.abs() @ S).numpy(), (S / bound.scale[:, None]).numpy()
+    if bound.input_gains is not None:
+        return (bound.seen_through(C) * bound.input_gains).numpy(), np.empty((0, plain.nu))
     gain, levels = bound.seen_through(C) @ bound.gain(), bound.gain()[:, None].repeat(1, plain.nu)
     if property == "iss":
         offset = torch.as_tensor(bound.offset, dtype=levels.dtype).expand(len(levels))

@@ -62,7 +62,7 @@ def fused(c: Channels) -> Channels:
         i = entries[0] - nx
         if len(entries) > 1 or not 0 <= i < j or c.F[:, nx + i].any() or np.count_nonzero(p[:, nx + i]) > 1:
             continue
-        ends = [row[nx + i] * a * b for a in (lo[i], hi[i]) for b in (lo[j], hi[j])]
+        ends = [float(_times(row[nx + i] * a, b)) for a in (lo[i], hi[i]) for b in (lo[j], hi[j])]
         p[j], lo[j], hi[j], keep[i] = p[i], min(ends), max(ends), False
         p[i] = 0.0
     columns = np.concatenate([np.ones(nx, bool), keep, np.ones(c.F.shape[1] - nx - len(p), bool)])
@@ -157,9 +157,7 @@ class Increment(Value):
         difference = a - b
         first = self.tape.record(difference.L, self.lo, self.hi)
         second = self.tape.record(self.L, difference.lo, difference.hi)
-        ends = [
-            _times(z, v) + _times(1 - z, w) for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)
-        ]
+        ends = [_times(z, v) + _times(1 - z, w) for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)]
         return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, _sum(first, second)))
 
     def vcat(self, parts) -> "Increment":

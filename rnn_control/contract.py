@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from .certify import METHODS, condition
+from .certify import TRAINABLE, condition
 from .model import Model
 
 
@@ -54,4 +54,4 @@ def roomiest_method(model: Model, property: str, margin: float) -> str:
             return -1.0, 0.0
         return factor, -float(condition(trial, trial.theta(), trial.input_box(), property, method).rate)
 
-    return max(METHODS[property], key=merit)
+    return max(TRAINABLE[property], key=merit)

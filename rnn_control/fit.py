@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from .certificate import Certificate
-from .certify import METHODS, certify
+from .certify import TRAINABLE, certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
 from .diagnose import warn
@@ -190,11 +190,11 @@ def _check_options(model, train, valid, certificate, method, initial):
     channels = ("u_names", "y_names", "u_units", "y_units", "dt")
     if valid is not None and any(getattr(valid, k) != getattr(train, k) for k in channels):
         raise ValueError("train and valid have different channels, units or sampling times; split one Experiment")
-    if certificate is not None and certificate not in METHODS:
-        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(METHODS)} or None")
-    if method != "auto" and method not in METHODS.get(certificate or "", ("auto",)):
+    if certificate is not None and certificate not in TRAINABLE:
+        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(TRAINABLE)} or None")
+    if method != "auto" and method not in TRAINABLE.get(certificate or "", ("auto",)):
         raise ValueError(
-            f"method is {method!r}; for {certificate} choose auto, {', '.join(METHODS.get(certificate or '', ()))}"
+            f"method is {method!r}; for {certificate} choose auto, {', '.join(TRAINABLE.get(certificate or '', ()))}"
         )
     if initial not in ("estimated", "washout"):
         raise ValueError(f'initial is {initial!r}; choose "estimated" or "washout"')

@@ -1,4 +1,4 @@
-"""deltaISS by a matrix inequality: V(e) = sqrt(e' P e), the best rate, then the least gain (docs/theory.md, Theorem 16)."""
+"""deltaISS by a matrix inequality: V(e) = sqrt(e' P e), the best rate, a small gain (docs/theory.md, Theorem 16)."""
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from .model import Model, Params
 
 SPARE = 0.05
 """Share of the best margin 1 - rate that is given up for a smaller gain and for the proof."""
+OVERSHOOT = 1e3
+"""The search for a small gain stops where the metric would promise no less overshoot than this."""
 WEIGHT = 10.0
 """Of the Schur complement in the barrier, in units of its other terms a state; any number, this one is fast."""
 ROUNDING = 1e-13
@@ -99,16 +101,21 @@ def least_t(problem: Inequality, point: Point) -> float:
 
 
 def least_gain(c: Channels, C: np.ndarray, rate: float, start: Point, stages: int = 12) -> Point:
-    """P and tau that make g2 small with |C e| <= V(e), for a given rate; `start` satisfies the inequality without du."""
+    """P and tau that make g2 small, |C e| <= V(e), for a given rate, which `start` has without du."""
     problem, size = Inequality(c, C.T @ C), float(eigh(C.T @ C, start.P, eigvals_only=True)[-1])
-    point = Point(*(2 * (size if size > 0 else 1.0) * a for a in start[:2]))
+    scale = 2 * size if size > 0 else 1.0
+    point = Point(scale * start.P, scale * start.tau)
     g2 = 2 * np.linalg.eigvalsh(schur(problem, rate**2, point))[-1] + 1e-12
     point = point._replace(g2=float(g2))
-    for stage in range(stages):
-        price = problem.degree / point.g2 if stage == 0 else 6 * price
-        point = centre(problem, rate**2, point, price)
+    price = problem.degree / point.g2
+    for _ in range(stages):
+        trial = centre(problem, rate**2, point, price)
+        if np.linalg.cond(trial.P) > OVERSHOOT**2 or not is_positive(problem, rate**2, trial):
+            break
+        point = trial
         if problem.degree / price < 0.05 * point.g2:
             break
+        price *= 6
     return point
 
 
@@ -121,7 +128,7 @@ def is_positive(problem: Inequality, t: float, point: Point) -> bool:
 
 
 def input_gains(c: Channels, rate: float, point: Point) -> np.ndarray:
-    """g_i per input, V(e+)^2 <= rate^2 V(e)^2 + g_i^2 |du_i|^2 when it alone differs; inf if rounding forbids a proof."""
+    """g_i: V(e+)^2 <= rate^2 V(e)^2 + g_i^2 |du_i|^2 if input i alone differs; inf where rounding forbids a proof."""
     n, found = len(c.F) + len(c.p), []
     for i in range(c.F.shape[1] - n):
         columns = [*range(n), n + i]

@@ -1,0 +1,72 @@
+"""Boxes on which a certificate is to hold: the inputs' in physical units, and invariant ones of the states."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .channels import trace
+from .model import Model, Params
+from .scaler import Scaler
+
+ROOM = 1e-12
+"""Share of a box that its image must leave free: the sums behind the image are rounded."""
+
+
+def cover(model: Model, scaler: Scaler, asked: np.ndarray | None) -> tuple[np.ndarray, Tensor]:
+    """The box (nu, 2) to certify, in the model's units, symmetric around u_mid; and a u_max (nu,) that covers it."""
+    radius = scaler.u_half
+    if asked is not None:
+        ends = np.asarray(asked, float)
+        if ends.shape != (model.nu, 2) or not np.isfinite(ends).all() or (ends[:, 0] > ends[:, 1]).any():
+            raise ValueError(f"input_box is {asked!r}; it must be (nu, 2) = ({model.nu}, 2): lower, upper per input")
+        radius = abs(ends - scaler.u_mid[:, None]).max(1)
+    box = np.stack([scaler.u_mid - radius, scaler.u_mid + radius], 1)
+    rows = zip(box.tolist(), scaler.u_mid.tolist(), scaler.u_half.tolist(), strict=True)
+    reach = [max(abs(Fraction(end) - Fraction(m)) for end in row) / Fraction(h) for row, m, h in rows]
+    return box, torch.tensor([above(r) for r in reach], dtype=torch.float64)
+
+
+def above(a: Fraction) -> float:
+    """The least double that is not smaller."""
+    return float(a) if Fraction(float(a)) >= a else math.nextafter(float(a), math.inf)
+
+
+def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str) -> Tensor:
+    """The radii (nx,) asked for, if f maps that box into itself; "smallest": those to which its images shrink.
+
+    By interval evaluation of f (Theorem 15). Raises ValueError for a box that it does not prove invariant.
+    """
+    if isinstance(asked, str):
+        if asked != "smallest":
+            raise ValueError(f'state_box is {asked!r}; give radii (nx,), normalised, or "smallest"')
+        box = _smallest(model, p, u_max)
+    else:
+        box = np.asarray(asked, float)
+        if box.shape != (model.nx,) or not (np.isfinite(box) & (box > 0)).all():
+            raise ValueError(f"state_box is {asked!r}; it must be (nx,) = ({model.nx},) positive radii, normalised")
+    grown = _image(model, p, u_max, box) * (1 + ROOM) / box
+    if not (grown <= 1).all():
+        i = int(np.nanargmax(grown))
+        raise ValueError(
+            f"the state box is not shown to be invariant: state {i} starts within {box[i]:.6g} and may reach "
+            f"{grown[i] * box[i]:.6g}; widen it there, narrow input_box, or leave state_box out"
+        )
+    return torch.from_numpy(box)
+
+
+def _image(model: Model, p: Params, u_max: Tensor, box: np.ndarray) -> np.ndarray:
+    return trace(model, p, box, u_max.numpy()).image
+
+
+def _smallest(model: Model, p: Params, u_max: Tensor, steps: int = 200) -> np.ndarray:
+    """Images of images of the model's own box, which fall: an image of an invariant box is invariant."""
+    box = model.state_box(p, u_max).numpy() * (1 + 1e-9)
+    for _ in range(steps):
+        image = np.minimum(box, _image(model, p, u_max, box) * (1 + 1e-9))
+        if (box - image <= 1e-6 * box).all():
+            break
+        box = image
+    return box
