@@ -19,12 +19,12 @@ from rnn_control.model import Params
 FAMILIES = {**ZOO, "cascade_of_three": cascade_of_three}
 
 
-SPREADS = {"gru": 0.3, "lstm": 0.3, "nnarx": 0.4, "lipschitz_rnn": 0.1, "cascade": 0.25, "cascade_of_three": 0.25}
+SPREADS = {"nnarx": 0.4, "esn": 0.5, "lipschitz_rnn": 0.1, "cascade": 0.25, "cascade_of_three": 0.25}
 
 
 def dense(name, size=2):
     """A random model of dense weights that the inequality certifies."""
-    return randomised(FAMILIES[name](2, 2, size), 1, SPREADS.get(name, 0.5))
+    return randomised(FAMILIES[name](2, 2, size), 1, SPREADS.get(name, 0.3))
 
 
 def whole_box(model, u_max):
