@@ -20,14 +20,14 @@ class PlanMemory:
         self.guess: Plan | None = None
         self._left = 0
 
-    def choose(self, plan: Plan | None, target: Target, u_prev: np.ndarray) -> tuple[np.ndarray, str]:
+    def choose(self, plan: Plan | None, rung: str, target: Target, u_prev: np.ndarray) -> tuple[np.ndarray, str]:
         """Input to apply and the rung of the ladder it stands on.
 
-        solved, else the previous plan as long as it lasts, else the input of the steady-state
+        A plan of this step, else the previous plan as long as it lasts, else the input of the steady-state
         target, else the last input; each within rates and box.
         """
         if plan is not None:
-            u, rung = plan.u[0], "solved"
+            u = plan.u[0]
         elif self.guess is not None and self._left > 0:
             u, rung = self.guess.u[0], "shifted plan"
         elif target.ok:
@@ -47,3 +47,16 @@ class PlanMemory:
         x_last = evaluate(self._problem.system.f, plan.x[-1], plan.u[-1])
         self._left -= 1
         self.guess = self._problem.shift(plan, u_last, x_last)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The plan's inputs, states and slacks, and for how many steps it lasts; empty without one."""
+        if self.guess is None:
+            return {}
+        u, x, slack, *_ = self.guess
+        return {"plan_u": u.copy(), "plan_x": x.copy(), "plan_slack": slack.copy(), "plan_left": np.array(self._left)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.reset()
+        if "plan_u" in state:
+            self.guess = Plan(*(np.array(state[f"plan_{name}"], float) for name in ("u", "x", "slack")))
+            self._left = int(state["plan_left"])

@@ -1,31 +1,25 @@
 """Nonlinear model predictive controller: engineering units in, an admissible input out, always."""
 
 import time
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from .fallback import PlanMemory
+from .intake import Intake, Taken, check_size
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .reference import Reference
 from .scales import find_scales
-from .settings import parse_bounds, parse_weights
-from .solver import ipopt_options
+from .settings import check_moves, parse_bounds, parse_weights
+from .solving import Solved, Solvers
 from .step_result import Prediction, StepResult
-from .system import System, check_system, evaluate
+from .system import System, check_system
 from .target import SteadyTarget, Target
 from .terminal import CostToGo
 
 # A soft bound counts as violated beyond this share of the output's range (solver tolerance).
 VIOLATED = 1e-4
-
-
-class _Solved(NamedTuple):
-    plan: Plan | None
-    cost: float
-    reason: str
 
 
 class NMPC:
@@ -38,11 +32,14 @@ class NMPC:
         du: 0.1 max(Q range^2) / half box^2
     bounds: {"u": {name: (low, high)}, "du": {name: largest change per step}, "y": {name: (low,
         high)}}; u defaults to the system's box and may not leave it; y bounds are soft
+    moves: how many steps each move lasts, [1, 1, 2, 4, ...] with sum N; default: one step each
     terminal: "cost_to_go" (see CostToGo), None, or a matrix P (nx, nx) for |x_N - x_s|_P^2
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
     soft_penalty: price of violating a bound by one range, in units of an error of one range
-    max_time: s of wall time a solve may take; None is no limit
-    tol: IPOPT's tolerance on the scaled problem
+    solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge) or "ipopt"
+    iterations: of the condensed solver in a step, 1 for real-time iteration; None: to convergence
+    max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit
+    tol: of the solvers, on the scaled problem
 
     Raises: ValueError for unknown names, contradictory bounds, wrong shapes.
     """
@@ -54,40 +51,55 @@ class NMPC:
         weights: Mapping[str, Any] | None = None,
         bounds: Mapping[str, Any] | None = None,
         *,
+        moves: Sequence[int] | None = None,
         terminal: Literal["cost_to_go"] | np.ndarray | None = "cost_to_go",
         y_range: Any = None,
         soft_penalty: float = 100.0,
+        solver: Literal["condensed", "ipopt"] = "condensed",
+        iterations: int | None = None,
         max_time: float | None = None,
         tol: float = 1e-8,
     ):
         check_system(system)
-        if horizon < 1:
-            raise ValueError(f"horizon is {horizon}, it must be at least one step")
+        moves = check_moves(horizon, moves)
         if not soft_penalty > 0:
             raise ValueError(f"soft_penalty is {soft_penalty}, it must be positive")
         self.system, self.horizon = system, int(horizon)
         self.scales = find_scales(system, y_range)
         self.weights = parse_weights(system, weights, self.scales)
-        self.bounds = parse_bounds(system, bounds)
+        self.bounds = b = parse_bounds(system, bounds)
         self.u_names, self.y_names, self.dt = system.u_names, system.y_names, system.dt
-        b, options = self.bounds, ipopt_options(max_time, tol)
-        self._problem = HorizonProblem(system, self.horizon, self.weights, b, self.scales, soft_penalty, options)
+        self._problem = HorizonProblem(system, self.weights, b, self.scales, soft_penalty, moves)
+        self._solvers = Solvers(self._problem, solver, iterations, max_time, tol)
         w = {"y": self.weights.y}
         self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=self.scales)
         self._to_go = CostToGo(system, self.weights)
         self._terminal = _check_terminal(terminal, system.nx)
         self._memory = PlanMemory(self._problem)
-        self._outputs = system.g.map(self.horizon + 1)
-        self._reference = Reference(system.y_names, self.horizon)
+        self._intake = Intake(system, self.horizon, self.weights.y > 0)
         self.reset()
 
     def reset(self, u_prev: np.ndarray | None = None) -> None:
         """Forget plan, target and references; u_prev (nu,) is the input applied until now."""
         self._memory.reset()
-        self._u_prev = None if u_prev is None else np.array(u_prev, float)
-        self._d = np.zeros(self.system.ny)
-        self._reference.reset()
+        self._intake.reset(u_prev)
         self.target.reset()
+
+    def follow(self, u: np.ndarray) -> None:
+        """Manual operation: u (nu,) is applied by somebody else. The next step starts from it, without a bump."""
+        self._memory.reset()
+        self._intake.u_prev = check_size("u", u, self.system.nu)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that step remembers, as arrays by name, for np.savez; after restore the run goes on as it would."""
+        return {**self._intake.state(), **self._memory.state(), "target": self.target.state()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what state returned, in this or another process."""
+        state = dict(state)
+        self._intake.restore(state)
+        self._memory.restore(state)
+        self.target.restore(state["target"])
 
     def step(
         self,
@@ -102,69 +114,43 @@ class NMPC:
         u_prev (nu,): input applied during the last sample; default: what step returned last, and at
         first the input that holds the present output.
 
-        A solve that fails or a NaN is a status with ok False. The input then is that of the
-        previous plan, else that of the steady-state target, else u_prev; within box and rates.
+        A solve that fails or a NaN is a status with ok False. The input then is that of the best
+        plan found, else of the previous plan, else the steady-state target, else u_prev; within
+        box and rates.
 
         Raises: ValueError for wrong shapes.
         """
         started = time.perf_counter()
-        x, d = self._check("x_hat", x_hat, self.system.nx), self._take_disturbance(d_hat)
-        y_now = evaluate(self.system.g, x) + d if np.isfinite(x).all() else None
-        r, held = self._reference.take(reference, y_now, self.weights.y > 0)
-        u_prev = self._take_last_input(u_prev, y_now, d)
-        target = self.target.solve(r[-1], d)
-        troubles = [f"NaN reference of {name}: last one kept" for name in held]
-        if d_hat is not None and not np.isfinite(d_hat).all():
-            troubles.append("NaN disturbance estimate: last one kept")
-        solved = self._solve(x, d, r, u_prev, target)
-        u, rung = self._memory.choose(solved.plan, target, u_prev)
-        if rung != "solved":
-            troubles.append(solved.reason)
-        self._u_prev = u
+        now = self._intake.take(x_hat, d_hat, reference, u_prev)
+        u_prev = self._last_input(now)
+        target = self.target.solve(now.r[-1], now.d)
+        solved = self._solve(now, u_prev, target)
+        u, rung = self._memory.choose(solved.plan, solved.rung, target, u_prev)
+        troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles
+        self._intake.u_prev = u
         self._memory.advance(solved.plan, target)
         return StepResult(
             u=u,
-            status="; ".join([rung, *troubles]),
+            status="; ".join([rung, *troubles, *now.notes]),
             ok=not troubles,
             reachable=target.reachable,
             cost=solved.cost,
             solve_time=time.perf_counter() - started,
             violated=self._violated(solved.plan),
-            predicted=self._predict(x, d, solved.plan),
+            predicted=self._predict(now, solved.plan),
         )
 
-    def _check(self, name: str, value: Any, size: int) -> np.ndarray:
-        vector = np.asarray(value, float).reshape(-1)
-        if vector.shape != (size,):
-            raise ValueError(f"{name} has {vector.size} entries, the system has {size}")
-        return vector
+    def _last_input(self, now: Taken) -> np.ndarray:
+        if self._intake.u_prev is None:
+            self._intake.u_prev = self.scales.u_mid if now.y is None else self.target.solve(now.y, now.d).u
+        return np.clip(self._intake.u_prev, self.bounds.u_min, self.bounds.u_max)
 
-    def _take_disturbance(self, d_hat: Any) -> np.ndarray:
-        if d_hat is not None:
-            d = self._check("d_hat", d_hat, self.system.ny)
-            self._d = np.where(np.isfinite(d), d, self._d)
-        return self._d
-
-    def _take_last_input(self, u_prev: Any, y_now: np.ndarray | None, d: np.ndarray) -> np.ndarray:
-        if u_prev is not None:
-            u = self._check("u_prev", u_prev, self.system.nu)
-            if np.isfinite(u).all():
-                self._u_prev = u
-        if self._u_prev is None:
-            self._u_prev = self.scales.u_mid if y_now is None else self.target.solve(y_now, d).u
-        return np.clip(self._u_prev, self.bounds.u_min, self.bounds.u_max)
-
-    def _solve(self, x: np.ndarray, d: np.ndarray, r: np.ndarray, u_prev: np.ndarray, target: Target) -> _Solved:
-        if not np.isfinite(x).all():
-            return _Solved(None, np.inf, "NaN state estimate")
+    def _solve(self, taken: Taken, u_prev: np.ndarray, target: Target) -> Solved:
+        if not np.isfinite(taken.x).all():
+            return Solved(None, np.inf, "", "NaN state estimate")
         P, hold = self._terminal_weight(target)
-        now = Situation(x, u_prev, d, r[1:], target.x, target.u, P, hold)
-        cold = self._problem.cold_plan(x, u_prev)
-        guess = self._memory.guess
-        plan, cost, reason, ok = self._problem.solve(now, cold if guess is None else guess)
-        if not ok and guess is not None and "Time" not in reason:
-            plan, cost, reason, ok = self._problem.solve(now, cold)
-        return _Solved(plan, cost, reason) if ok else _Solved(None, np.inf, reason)
+        now = Situation(taken.x, u_prev, taken.d, taken.r[1:], target.x, target.u, P, hold)
+        return self._solvers.solve(now, self._memory.guess)
 
     def _terminal_weight(self, target: Target) -> tuple[np.ndarray, float]:
         if isinstance(self._terminal, np.ndarray) and target.ok:
@@ -180,11 +166,8 @@ class NMPC:
         broken = (plan.slack > VIOLATED * self.scales.y_range).any(0)
         return tuple(self.y_names[i] for i in np.flatnonzero(broken))
 
-    def _predict(self, x: np.ndarray, d: np.ndarray, plan: Plan | None) -> Prediction | None:
-        if plan is None:
-            return None
-        outputs: Any = self._outputs(np.vstack([x, plan.x]).T)
-        return Prediction(plan.u, outputs.full().T + d)
+    def _predict(self, now: Taken, plan: Plan | None) -> Prediction | None:
+        return None if plan is None else Prediction(plan.u, self._problem.outputs(now.x, plan) + now.d)
 
 
 def _check_terminal(terminal: Any, nx: int) -> Any:

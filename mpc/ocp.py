@@ -1,14 +1,15 @@
-"""The horizon problem: multiple shooting over the system's own f and g, in scaled numbers."""
+"""The horizon problem: what is minimised under which constraints, whoever solves it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import casadi as ca
 import numpy as np
 
 from .plan import Plan, Situation
-from .scales import Scales, scaled_functions
-from .settings import Bounds, Weights
-from .system import System
+from .scales import Scales
+from .settings import Bounds, Weights, limit_input
+from .system import System, evaluate
 
 
 class HorizonProblem:
@@ -18,76 +19,36 @@ class HorizonProblem:
          + sum_{i=0..N-1} |u_i - u_s|_R^2 + |u_i - u_{i-1}|_S^2
          + |x_N - x_s|_P^2 + hold |u_s - u_{N-1}|_S^2
     s.t. x_{i+1} = f(x_i, u_i),  y_i = g(x_i) + d,  u in the box,  |u_i - u_{i-1}| <= du_max,
-         y_min - s_i <= y_i <= y_max + s_i,  s_i >= 0 in units of the output's range.
+         y_min - s_i <= y_i <= y_max + s_i,  s_i >= 0 in units of the output's range,
+         u_i = u_j where stages i and j belong to the same move.
 
     c is soft_penalty times the cost of an error of one range in the most weighted output: large
     enough, the penalty is exact and bounds give way only if they must.
+
+    moves: number of stages that each move lasts; their sum is N
     """
 
     def __init__(
         self,
         system: System,
-        horizon: int,
         weights: Weights,
         bounds: Bounds,
         scales: Scales,
         soft_penalty: float,
-        options: dict[str, Any],
+        moves: Sequence[int],
     ):
-        self.system, self.N, self.scales = system, horizon, scales
-        self.weights, self.bounds = weights, bounds
+        self.system, self.N, self.scales = system, sum(moves), scales
+        self.weights, self.bounds, self.soft_penalty = weights, bounds, soft_penalty
+        self.blocks = tuple(b for b, length in enumerate(moves) for _ in range(length))
+        self.first_stage = np.flatnonzero(np.diff(self.blocks, prepend=-1))
         self.cost_unit = float(np.max(weights.y * scales.y_range**2))
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
-        self._penalty = soft_penalty
-        self._stage_multipliers = system.nx + len(self.rated) + 2 * len(self.soft)
-        nlp, self._limits = self._build()
-        self._solver = ca.nlpsol("horizon", "ipopt", nlp, options)
+        self._g = system.g.map(self.N)
+        self.size_of_situation = sum(rows * columns for _, (rows, columns) in self.parameters())
 
-    def _build(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        sys, N, s, b = self.system, self.N, self.scales, self.bounds
-        U, X, S = (ca.MX.sym(n, k, N) for n, k in self._variables())
-        p = {n: ca.MX.sym(n, *shape) for n, shape in self._parameters()}
-        f_n, g_n = scaled_functions(sys, s)
-        stages = [ca.horzsplit(M) for M in (U, X, S, p["reference"])]
-        x, u_prev, cost, rows, low, high = p["x"], p["u_prev"], 0, [], [], []
-        for u, x_next, slack, r in zip(*stages, strict=True):
-            y: Any = g_n(x_next)
-            defect: Any = f_n(x, u)
-            y = y + p["d"]
-            cost += self._stage_cost(y - r, u - p["u_s"], u - u_prev, slack)
-            y_soft = _pick(y, self.soft)
-            rows += [defect - x_next, _pick(u - u_prev, self.rated)]
-            rows += [y_soft - slack, y_soft + slack]
-            rate = (b.du_max / s.u_half)[self.rated]
-            y_low, y_high = ((v - s.y_mid) / s.y_range for v in (b.y_min, b.y_max))
-            free = np.full(len(self.soft), np.inf)
-            low += [np.zeros(sys.nx), -rate, -free, y_low[self.soft]]
-            high += [np.zeros(sys.nx), rate, y_high[self.soft], free]
-            x, u_prev = x_next, u
-        cost += ca.bilin(p["P"], x - p["x_s"], x - p["x_s"])
-        cost += p["hold"] * self._stage_cost(0, 0, p["u_s"] - u_prev, 0)
-        nlp = {
-            "x": ca.veccat(U, X, S),
-            "p": ca.veccat(*p.values()),
-            "f": cost,
-            "g": ca.vertcat(*rows),
-        }
-        u_box = [np.tile((v - s.u_mid) / s.u_half, N) for v in (b.u_min, b.u_max)]
-        free = np.full(N * sys.nx, np.inf)
-        n_slack = N * len(self.soft)
-        limits = {
-            "lbx": np.concatenate([u_box[0], -free, np.zeros(n_slack)]),
-            "ubx": np.concatenate([u_box[1], free, np.full(n_slack, np.inf)]),
-            "lbg": np.concatenate(low),
-            "ubg": np.concatenate(high),
-        }
-        return nlp, limits
-
-    def _variables(self) -> list[tuple[str, int]]:
-        return [("U", self.system.nu), ("X", self.system.nx), ("S", len(self.soft))]
-
-    def _parameters(self) -> list[tuple[str, tuple[int, int]]]:
+    def parameters(self) -> list[tuple[str, tuple[int, int]]]:
+        """Name and shape of what pack lines up, column by column."""
         nx, nu, ny = self.system.nx, self.system.nu, self.system.ny
         return [
             ("x", (nx, 1)),
@@ -100,45 +61,19 @@ class HorizonProblem:
             ("hold", (1, 1)),
         ]
 
-    def _stage_cost(self, e: Any, u: Any, du: Any, slack: Any) -> Any:
+    def stage_weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Q, R, S on scaled quantities, as shares of cost_unit."""
         s, w = self.scales, self.weights
-        Q, R, S = (ca.DM(v / self.cost_unit) for v in (w.y * s.y_range**2, w.u * s.u_half**2, w.du * s.u_half**2))
+        Q, R, S = w.y * s.y_range**2, w.u * s.u_half**2, w.du * s.u_half**2
+        return Q / self.cost_unit, R / self.cost_unit, S / self.cost_unit
+
+    def stage_cost(self, e: Any, u: Any, du: Any, slack: Any) -> Any:
+        Q, R, S = (ca.DM(w) for w in self.stage_weights())
         quadratic = ca.sum1(Q * e**2) + ca.sum1(R * u**2) + ca.sum1(S * du**2)
-        return quadratic + self._penalty * ca.sum1(slack + slack**2)
+        return quadratic + self.soft_penalty * ca.sum1(slack + slack**2)
 
-    def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
-        """The optimal plan, its cost, IPOPT's words, and whether it converged."""
-        s, sys, N = self.scales, self.system, self.N
-        first = np.concatenate(
-            [
-                ((guess.u - s.u_mid) / s.u_half).ravel(),
-                ((guess.x - s.x_mid) / s.x_half).ravel(),
-                (guess.slack / s.y_range)[:, self.soft].ravel(),
-            ]
-        )
-        found: Any = self._solver(
-            x0=first,
-            lam_x0=guess.lam_x,
-            lam_g0=guess.lam_g,
-            p=self._pack(situation),
-            **self._limits,
-        )
-        flat = found["x"].full().ravel()
-        u, x, slack = np.split(flat, [N * sys.nu, N * (sys.nu + sys.nx)])
-        slacks = np.zeros((N, sys.ny))
-        slacks[:, self.soft] = slack.reshape(N, -1) * s.y_range[self.soft]
-        plan = Plan(
-            u=s.u_mid + s.u_half * u.reshape(N, -1),
-            x=s.x_mid + s.x_half * x.reshape(N, -1),
-            slack=slacks,
-            lam_x=found["lam_x"].full().ravel(),
-            lam_g=found["lam_g"].full().ravel(),
-        )
-        stats: Any = self._solver.stats()
-        ok = bool(stats["success"]) and bool(np.isfinite(flat).all())
-        return plan, float(found["f"]) * self.cost_unit, stats["return_status"], ok
-
-    def _pack(self, now: Situation) -> np.ndarray:
+    def pack(self, now: Situation) -> np.ndarray:
+        """The situation as one scaled vector, in the order of parameters."""
         s = self.scales
         D = s.x_half[:, None] * s.x_half
         return np.concatenate(
@@ -156,27 +91,60 @@ class HorizonProblem:
 
     def cold_plan(self, x: np.ndarray, u: np.ndarray) -> Plan:
         """First guess: state and input stand still."""
-        u, x = np.tile(u, (self.N, 1)), np.tile(x, (self.N, 1))
-        n_x, n_g = len(self._limits["lbx"]), len(self._limits["lbg"])
-        return Plan(u, x, np.zeros((self.N, self.system.ny)), np.zeros(n_x), np.zeros(n_g))
+        return Plan(np.tile(u, (self.N, 1)), np.tile(x, (self.N, 1)), np.zeros((self.N, self.system.ny)))
 
     def shift(self, plan: Plan, u_last: np.ndarray, x_last: np.ndarray) -> Plan:
         """The plan one step later, ending with u_last and x_last."""
         nu, nx, n_s, N = self.system.nu, self.system.nx, len(self.soft), self.N
-        lam_u, lam_x, lam_s = np.split(plan.lam_x, [N * nu, N * (nu + nx)])
-
-        def later(v: np.ndarray, width: int) -> np.ndarray:
-            return np.concatenate([v[width:], v[len(v) - width :]])
-
-        return Plan(
+        later = Plan(
             u=np.vstack([plan.u[1:], u_last]),
             x=np.vstack([plan.x[1:], x_last]),
             slack=np.vstack([plan.slack[1:], plan.slack[-1:]]),
-            lam_x=np.concatenate([later(lam_u, nu), later(lam_x, nx), later(lam_s, n_s)]),
-            lam_g=later(plan.lam_g, self._stage_multipliers),
+        )
+        if plan.lam_x is None or plan.lam_g is None:
+            return later
+        n_u = len(self.first_stage) * nu
+        lam_u, lam_x, lam_s = np.split(plan.lam_x, [n_u, n_u + N * nx])
+        stage = nx + len(self.rated) + 2 * n_s
+        return later._replace(
+            lam_x=np.concatenate([_later(lam_u, nu), _later(lam_x, nx), _later(lam_s, n_s)]),
+            lam_g=_later(plan.lam_g, stage),
         )
 
+    def admissible(self, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray:
+        """The inputs (N, nu) nearest to u, one after the other, that keep the box, the rates and the moves."""
+        nearest, last = np.empty_like(u), u_prev
+        for i, wanted in enumerate(u):
+            last = limit_input(self.bounds, wanted, last) if i in self.first_stage else last
+            nearest[i] = last
+        return nearest
 
-def _pick(column: Any, index: np.ndarray) -> Any:
-    # a 1 x 1 column indexed by an empty list would come back as a row
-    return ca.vertcat(*(column[int(i)] for i in index)) if len(index) else ca.MX(0, 1)
+    def outputs(self, x: np.ndarray, plan: Plan) -> np.ndarray:
+        """g along the plan from x (nx,), (N + 1, ny), without the disturbance."""
+        later: Any = self._g(plan.x.T)
+        return np.vstack([evaluate(self.system.g, x), later.full().T])
+
+    def best(self, now: Situation, guess: Plan, others: Sequence[Plan]) -> tuple[Plan, float] | None:
+        """Of other plans the cheapest, made admissible, and its cost; None if the guess is no dearer."""
+        candidates = [self._played(now, p.u) for p in (guess, *others) if np.isfinite(p.u).all()]
+        finite = [c for c in candidates if np.isfinite(c[1])]
+        best = min(finite, key=lambda c: c[1], default=None)
+        return None if best is None or best is candidates[0] else best
+
+    def _played(self, now: Situation, u: np.ndarray) -> tuple[Plan, float]:
+        """The plan that inputs u (N, nu) lead to, and its cost."""
+        u, x, s, b = self.admissible(u, now.u_prev), [now.x], self.scales, self.bounds
+        for u_k in u:
+            x.append(evaluate(self.system.f, x[-1], u_k))
+        plan = Plan(u, np.array(x[1:]), np.zeros((self.N, self.system.ny)))
+        y = self.outputs(now.x, plan)[1:] + now.d
+        excess = np.maximum(0.0, np.maximum(b.y_min - y, y - b.y_max))
+        w, e, slack = self.weights, plan.x[-1] - now.x_s, excess / s.y_range
+        moves = np.diff(np.vstack([now.u_prev, u, now.u_s if now.hold else u[-1]]), axis=0)
+        cost = (w.y * (y - now.reference) ** 2).sum() + (w.u * (u - now.u_s) ** 2).sum() + (w.du * moves**2).sum()
+        soft = self.soft_penalty * self.cost_unit * (slack + slack**2).sum()
+        return plan._replace(slack=excess), float(cost + e @ now.P @ e + soft)
+
+
+def _later(v: np.ndarray, width: int) -> np.ndarray:
+    return np.concatenate([v[width:], v[len(v) - width :]])

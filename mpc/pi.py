@@ -95,7 +95,7 @@ class PI:
             self._u_prev = np.array(u_prev, float)
         # a preview's present row is all that a PI can use
         r = np.atleast_2d(reference)[:1] if np.ndim(reference) == 2 else reference
-        r, held = self._reference.take(r, y, self._tracked)
+        r, held, _ = self._reference.take(r, y, self._tracked)
         u, blind = self._advance((r[0] - y)[self._iy])
         troubles = [f"NaN reference of {n}: last one kept" for n in held]
         troubles += [f"NaN measurement of {self.loops[i].y}: input kept" for i in blind]

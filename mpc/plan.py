@@ -8,14 +8,14 @@ import numpy as np
 class Plan(NamedTuple):
     """Point of the horizon problem, in physical units, and its multipliers.
 
-    u: (N, nu); x: (N, nx) for k+1..k+N; slack: (N, ny) in units of y; lam_x, lam_g as CasADi's.
+    u: (N, nu); x: (N, nx) for k+1..k+N; slack: (N, ny) in units of y; lam_x, lam_g as CasADi's, where it solved.
     """
 
     u: np.ndarray
     x: np.ndarray
     slack: np.ndarray
-    lam_x: np.ndarray
-    lam_g: np.ndarray
+    lam_x: np.ndarray | None = None
+    lam_g: np.ndarray | None = None
 
 
 class Situation(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .names import channel_vector, check_names
+from .names import check_names
 
 
 def as_preview(reference: Any, names: tuple[str, ...], horizon: int) -> np.ndarray:
@@ -37,25 +37,29 @@ class Reference:
         self.reset()
 
     def reset(self) -> None:
-        self._last = channel_vector("reference", None, self._names, 0.0) * np.nan
+        self.last = np.full(len(self._names), np.nan)
 
-    def take(self, reference: Any, y_now: np.ndarray | None, tracked: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Finite preview (N + 1, ny), and the tracked outputs whose reference was missing.
+    def take(
+        self, reference: Any, y_now: np.ndarray | None, tracked: np.ndarray
+    ) -> tuple[np.ndarray, list[str], list[str]]:
+        """Finite preview (N + 1, ny), and the tracked outputs whose reference went missing or never was given.
 
-        A missing value is the one before it; before the first, the present output y_now (ny,).
+        A missing value is the one before it; before the first, the present output y_now (ny,). A dict leaves an
+        output out without losing the reference it had.
         """
         r = as_preview(reference, self._names, self._horizon)
         finite = np.isfinite(r)
-        held = [
-            name
-            for name, fine, used in zip(self._names, np.all(finite, axis=0).tolist(), tracked, strict=True)
-            if used and not fine
-        ]
+        known = np.isfinite(self.last)
+        left_out = np.array([isinstance(reference, Mapping) and name not in reference for name in self._names])
+        gaps: Any = ~np.all(finite, axis=0) & tracked
+        missing, absent = gaps & known & ~left_out, gaps & ~known
         start = np.zeros(r.shape[1]) if y_now is None else np.nan_to_num(y_now)
-        last = np.where(np.isfinite(self._last), self._last, start)
+        last = np.where(known, self.last, start)
         for i, row in enumerate(r):
-            fine = finite[i]
-            row[~fine] = last[~fine]
+            row[~finite[i]] = last[~finite[i]]
             last = row
-        self._last = np.where(finite[0], r[0], self._last)
-        return r, held
+        self.last = np.where(finite[0], r[0], self.last)
+        return r, self._named(missing), self._named(absent)
+
+    def _named(self, which: np.ndarray) -> list[str]:
+        return [self._names[i] for i in np.flatnonzero(which)]

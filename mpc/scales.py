@@ -60,12 +60,16 @@ def _positive(span: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(span > 1e-9 * size, span, np.where(size > 0, size, 1.0))
 
 
-def scaled_functions(system: System, s: Scales) -> tuple[ca.Function, ca.Function]:
-    """f and g between scaled quantities, each one call of the system's own function."""
-    x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
+def scaled_expressions(system: System, s: Scales, x: Any, u: Any) -> tuple[Any, Any]:
+    """f(x, u) and g(x) between scaled quantities, with the system's own matrix operations laid open."""
     x_phys = s.x_mid + s.x_half * x
-    f: Any = system.f(x_phys, s.u_mid + s.u_half * u)
-    g: Any = system.g(x_phys)
-    f_n = ca.Function("f_n", [x, u], [(f - s.x_mid) / s.x_half])
-    g_n = ca.Function("g_n", [x], [(g - s.y_mid) / s.y_range])
-    return f_n, g_n
+    (f,) = system.f.call([x_phys, s.u_mid + s.u_half * u], True, False)
+    (g,) = system.g.call([x_phys], True, False)
+    return (f - s.x_mid) / s.x_half, (g - s.y_mid) / s.y_range
+
+
+def scaled_functions(system: System, s: Scales) -> tuple[ca.Function, ca.Function]:
+    """f and g between scaled quantities."""
+    x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
+    f, g = scaled_expressions(system, s, x, u)
+    return ca.Function("f_n", [x, u], [f]), ca.Function("g_n", [x], [g])

@@ -1,6 +1,6 @@
 """Weights and bounds of a controller, parsed from dicts by channel name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,3 +83,16 @@ def limit_input(bounds: Bounds, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray
     """The input nearest to u that respects the rate from u_prev and, above all, the box."""
     u = np.clip(u, u_prev - bounds.du_max, u_prev + bounds.du_max)
     return np.clip(u, bounds.u_min, bounds.u_max)
+
+
+def check_moves(horizon: Any, moves: Sequence[int] | None) -> tuple[int, ...]:
+    """Steps that each move lasts; by default every step has its own.
+
+    Raises: ValueError unless they are whole, positive, and add up to the horizon.
+    """
+    if isinstance(horizon, bool) or horizon != int(horizon) or horizon < 1:
+        raise ValueError(f"horizon is {horizon}; give a whole number of steps, at least one")
+    given = (1,) * int(horizon) if moves is None else tuple(moves)
+    if any(m != int(m) or m < 1 for m in given) or sum(given) != horizon:
+        raise ValueError(f"moves {list(given)} must be whole steps >= 1 with the horizon's sum {horizon}")
+    return tuple(int(m) for m in given)

@@ -90,6 +90,11 @@ def check_system(system: System) -> None:
 
     Raises: ValueError naming the part, the value found and the one expected.
     """
+    if not all(isinstance(getattr(system, name, None), ca.Function) for name in ("f", "g")):
+        raise ValueError(
+            f"{type(system).__name__} is no System: its f and g must be CasADi functions; an identified model gives "
+            "one by model.to_casadi(), anything else by DiscreteSystem"
+        )
     f, g, nx, nu = system.f, system.g, system.f.size_in(0)[0], system.f.size_in(1)[0]
     found = {
         "f's result": (f.size_out(0), (nx, 1)),

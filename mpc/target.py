@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import casadi as ca
 import numpy as np
 
-from .scales import Scales, find_scales, scaled_functions
+from .jacobian import jacobian
+from .scales import Scales, find_scales, scaled_expressions, scaled_functions
 from .settings import parse_weights
 from .system import System, evaluate
 
@@ -63,6 +64,13 @@ class SteadyTarget:
         s, u = self.scales, np.clip(np.zeros(self.system.nu), *self._box)
         self._z = np.concatenate([(self.system.x0 - s.x_mid) / s.x_half, u])
 
+    def state(self) -> np.ndarray:
+        """The previous target, scaled."""
+        return self._z.copy()
+
+    def restore(self, state: np.ndarray) -> None:
+        self._z = np.array(state, float).reshape(self._z.shape)
+
     def _build(self, Q: np.ndarray) -> None:
         nx, nu, ny = self.system.nx, self.system.nu, len(self.tracked)
         f_n, g_n = scaled_functions(self.system, self.scales)
@@ -70,8 +78,10 @@ class SteadyTarget:
         f: Any = f_n(z[:nx], z[nx:])
         all_outputs: Any = g_n(z[:nx])
         g = all_outputs[self.tracked.tolist()]
-        residual = ca.vertcat(f - z[:nx], g - y_wanted)
-        self._newton = ca.Function("newton", [z, y_wanted], [residual, ca.jacobian(residual, z)])
+        x, u = ca.MX.sym("x", nx), ca.MX.sym("u", nu)
+        f_x, g_x = scaled_expressions(self.system, self.scales, x, u)
+        root = ca.vertcat(f_x - x, g_x[self.tracked.tolist()] - y_wanted)
+        self._newton = ca.Function("newton", [x, u, y_wanted], [root, jacobian(root, x, u)], {"cse": True})
         distance = ca.sum1(ca.DM(Q) * (g - y_wanted) ** 2)
         nlp = {
             "x": z,
@@ -113,7 +123,7 @@ class SteadyTarget:
             return None
         z, nx = self._z, self.system.nx
         for _ in range(NEWTON_STEPS):
-            out: Any = self._newton(z, wanted)
+            out: Any = self._newton(z[:nx], z[nx:], wanted)
             residual, J = out[0].full().ravel(), out[1].full()
             if not (np.isfinite(residual).all() and np.isfinite(J).all()):
                 return None

@@ -6,6 +6,7 @@ import casadi as ca
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
+from .jacobian import jacobian
 from .settings import Weights
 from .system import System
 
@@ -25,18 +26,24 @@ class CostToGo:
 
     def __init__(self, system: System, weights: Weights):
         x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
-        f: Any = system.f(x, u)
-        g: Any = system.g(x)
-        jacobians = [ca.jacobian(f, x), ca.jacobian(f, u), ca.jacobian(g, x)]
-        self._linearise = ca.Function("linearise", [x, u], jacobians)
+        (f,), (g,) = system.f.call([x, u], True, False), system.g.call([x], True, False)
+        self._linearise = ca.Function("linearise", [x, u], [jacobian(f, x, u), jacobian(g, x)], {"cse": True})
         self._weights = weights
+        self._last: tuple[bytes, Any] = (b"", None)
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
         """P (nx, nx) at the target and whether it belongs to holding u; None if there is none."""
+        key = x.tobytes() + u.tobytes()
+        if key != self._last[0]:
+            self._last = key, self._at(x, u)
+        return self._last[1]
+
+    def _at(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
         jacobians: Any = self._linearise(x, u)
-        A, B, C = (J.full() for J in jacobians)
-        if not all(np.isfinite(M).all() for M in (A, B, C)):
+        AB, C = (J.full() for J in jacobians)
+        if not (np.isfinite(AB).all() and np.isfinite(C).all()):
             return None
+        A, B = np.split(AB, [len(x)], axis=1)
         Q = C.T @ (self._weights.y[:, None] * C)
         P = _sum_of_powers(A, Q)
         if P is not None:

@@ -1,0 +1,184 @@
+/* Horizon problem of a recurrent model in its moves alone: roll-out with sensitivities, dense QP, line search.
+
+     cost(U) = sum_i |y_i - r_i|_Q^2 + c (s_i + s_i^2) + |u_i - u_s|_R^2 + |u_i - u_{i-1}|_S^2 + |x_N - x_s|_P^2,
+     s_i = how far y_i is out of its bounds.
+
+   What is left to constrain is linear in U (box, rates), so every iterate is feasible and the cost itself judges a
+   step. The Hessian is Gauss-Newton's; where that converges slowly, the curvature of the model is added.
+   Sizes are macros; model_roll, model_cell, model_curve are those of cell.py; columns are stored one after the other. */
+
+#define NZ (NX + NU)
+
+typedef struct {
+  double Q[NY], R[NU], S[NU], penalty, u_low[NU], u_high[NU], rate[NU], y_low[NY], y_high[NY];
+} Settings;
+typedef struct {
+  double x[NX], u_prev[NU], d[NY], r[N][NY], x_s[NX], u_s[NU], P[NX * NX], hold;
+} Now;
+typedef struct {
+  QP q;
+  double J[N][NX * NZ], C[N][NY * NX], Z[N + 1][NZ * NV], W[NZ * NZ], WZ[NZ * NV], E[NV * NV], A[NV * NV], V[NV * NV];
+  double x[N + 1][NX], y[N][NY], x_try[N + 1][NX], y_try[N][NY], U_try[NV], mu[N][NY], lam[NX], back[NX];
+  double fw[SZ_W + 1];
+  const double *arg[SZ_ARG + 1];
+  double *res[SZ_RES + 1];
+  long long iw[SZ_IW + 1];
+} Work;
+
+static const int block[N] = BLOCKS; /* stage -> move */
+
+/* c += A b for A (m, n), b (n, cols): four columns of A at a time, so that c is loaded and stored less often */
+NOINLINE static void add_product(int m, int n, int cols, const double *A, const double *b, int ldb, double *c, int ldc) {
+  for (int i = 0; i < cols; ++i) {
+    double *restrict z = c + i * ldc;
+    const double *y = b + i * ldb;
+    int k = 0;
+    for (; k + 3 < n; k += 4) {
+      const double *restrict a = A + k * m;
+      for (int j = 0; j < m; ++j) z[j] += a[j] * y[k] + a[j + m] * y[k + 1] + a[j + 2 * m] * y[k + 2] + a[j + 3 * m] * y[k + 3];
+    }
+    for (; k < n; ++k) for (int j = 0; j < m; ++j) z[j] += A[k * m + j] * y[k];
+  }
+}
+
+static const double *move(const double *U, int k) { return U + NU * block[k]; }
+
+static double sum_squares(int n, const double *weight, const double *a, const double *b) {
+  double sum = 0;
+  for (int i = 0; i < n; ++i) sum += weight[i] * (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
+static double excess(const Settings *s, int j, double y) {
+  return y > s->y_high[j] ? y - s->y_high[j] : y < s->y_low[j] ? y - s->y_low[j] : 0;
+}
+
+static double price(const Settings *s, double e) { return s->penalty * (fabs(e) + e * e); }
+
+static double terminal(const Now *p, const double *x, double *gradient) {
+  double e[NX], sum = 0;
+  for (int i = 0; i < NX; ++i) e[i] = x[i] - p->x_s[i], gradient[i] = 0;
+  add_product(NX, NX, 1, p->P, e, NX, gradient, NX);
+  for (int i = 0; i < NX; ++i) sum += e[i] * gradient[i], gradient[i] *= 2;
+  return sum;
+}
+
+static double cost(const Settings *s, const Now *p, Work *w, const double *U, double (*x)[NX], double (*y)[NY]) {
+  double sum = terminal(p, x[N], w->back) + p->hold * sum_squares(NU, s->S, p->u_s, move(U, N - 1));
+  for (int k = 0; k < N; ++k) {
+    sum += sum_squares(NY, s->Q, y[k], p->r[k]) + sum_squares(NU, s->R, move(U, k), p->u_s);
+    sum += sum_squares(NU, s->S, move(U, k), k ? move(U, k - 1) : p->u_prev);
+    for (int j = 0; j < NY; ++j) sum += price(s, excess(s, j, y[k][j]));
+  }
+  return sum;
+}
+
+static void call(Work *w, int (*f)(const double **, double **, long long *, double *, int)) {
+  f(w->arg, w->res, w->iw, w->fw, 0);
+}
+
+static void shift_output(const Now *p, double *y) {
+  for (int j = 0; j < NY; ++j) y[j] += p->d[j];
+}
+
+static void roll(const Now *p, Work *w, const double *U) {
+  memcpy(w->x_try[0], p->x, sizeof p->x);
+  for (int k = 0; k < N; ++k) {
+    w->arg[0] = w->x_try[k], w->arg[1] = move(U, k), w->res[0] = w->x_try[k + 1], w->res[1] = w->y_try[k];
+    call(w, model_roll);
+    shift_output(p, w->y_try[k]);
+  }
+}
+
+/* states, outputs and their derivatives with respect to the moves: Z[k] = d [x_k; u_k] / d U */
+static void linearise(const Now *p, Work *w, const double *U) {
+  memcpy(w->x[0], p->x, sizeof p->x);
+  memset(w->Z, 0, sizeof w->Z);
+  for (int k = 0; k < N; ++k) {
+    int cols = NU * (block[k] + 1);
+    w->arg[0] = w->x[k], w->arg[1] = move(U, k);
+    w->res[0] = w->x[k + 1], w->res[1] = w->y[k], w->res[2] = w->J[k], w->res[3] = w->C[k];
+    call(w, model_cell);
+    shift_output(p, w->y[k]);
+    for (int i = 0; i < NU; ++i) w->Z[k][(cols - NU + i) * NZ + NX + i] = 1;
+    add_product(NX, NX, cols, w->J[k], w->Z[k], NZ, w->Z[k + 1], NZ);
+    for (int i = 0; i < NU; ++i)
+      for (int j = 0; j < NX; ++j) w->Z[k + 1][(cols - NU + i) * NZ + j] += w->J[k][(NX + i) * NX + j];
+    for (int j = 0; j < NY; ++j) {
+      double c[NX];
+      for (int l = 0; l < NX; ++l) c[l] = w->C[k][l * NY + j];
+      double *row = w->q.JY[k * NY + j];
+      memset(row, 0, NV * sizeof *row);
+      for (int v = 0; v < cols; ++v) row[v] = dot(NX, c, w->Z[k + 1] + v * NZ);
+    }
+  }
+}
+
+static void add_input_cost(const Settings *s, const Now *p, QP *q, const double *U) {
+  for (int k = 0; k < N; ++k)
+    for (int i = 0; i < NU; ++i) {
+      int a = NU * block[k] + i, b = k ? NU * block[k - 1] + i : -1;
+      double du = U[a] - (k ? U[b] : p->u_prev[i]);
+      q->H[a * NV + a] += 2 * s->R[i], q->g[a] += 2 * s->R[i] * (U[a] - p->u_s[i]);
+      if (a == b) continue;
+      q->H[a * NV + a] += 2 * s->S[i], q->g[a] += 2 * s->S[i] * du;
+      if (!k) continue;
+      q->H[b * NV + b] += 2 * s->S[i], q->g[b] -= 2 * s->S[i] * du;
+      q->H[a * NV + b] -= 2 * s->S[i];
+    }
+  for (int i = 0; i < NU; ++i) {
+    int a = NV - NU + i;
+    q->H[a * NV + a] += 2 * p->hold * s->S[i], q->g[a] -= 2 * p->hold * s->S[i] * (p->u_s[i] - U[a]);
+  }
+}
+
+/* lower triangle of the Hessian, and the gradient without the soft bounds */
+static void gauss_newton(const Settings *s, const Now *p, Work *w, const double *U) {
+  QP *q = &w->q;
+  memset(q->H, 0, sizeof q->H);
+  memset(q->g, 0, sizeof q->g);
+  memset(w->WZ, 0, sizeof w->WZ);
+  add_product(NX, NX, NV, p->P, w->Z[N], NZ, w->WZ, NX);
+  terminal(p, w->x[N], w->back);
+  for (int v = 0; v < NV; ++v) {
+    q->g[v] += dot(NX, w->back, w->Z[N] + v * NZ);
+    for (int l = 0; l <= v; ++l) q->H[v * NV + l] += 2 * dot(NX, w->Z[N] + v * NZ, w->WZ + l * NX);
+  }
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < NY; ++j) {
+      const double *row = q->JY[k * NY + j];
+      int cols = NU * (block[k] + 1);
+      double e = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
+      for (int v = 0; v < cols; ++v) {
+        double factor = 2 * s->Q[j] * row[v];
+        q->g[v] += e * row[v];
+        for (int l = 0; l <= v; ++l) q->H[v * NV + l] += factor * row[l];
+      }
+    }
+  add_input_cost(s, p, q, U);
+}
+
+/* E = second derivatives of the model, weighed by the multipliers of its equations */
+static void curvature(const Settings *s, const Now *p, Work *w, const double *U) {
+  QP *q = &w->q;
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < NY; ++j) w->mu[k][j] = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
+  for (int i = 0; i < q->count; ++i) {
+    int r = q->row[i] - NV - RATES;
+    if (r >= 0) w->mu[r / NY][r % NY] += q->side[i] * q->nu[i];
+  }
+  memset(w->E, 0, sizeof w->E);
+  terminal(p, w->x[N], w->lam);
+  for (int k = N - 1; k >= 0; --k) {
+    int cols = NU * (block[k] + 1);
+    w->arg[0] = w->x[k], w->arg[1] = move(U, k), w->arg[2] = w->lam, w->arg[3] = w->mu[k], w->res[0] = w->W;
+    call(w, model_curve);
+    memset(w->WZ, 0, sizeof w->WZ);
+    add_product(NZ, NZ, cols, w->W, w->Z[k], NZ, w->WZ, NZ);
+    for (int v = 0; v < cols; ++v)
+      for (int l = 0; l <= v; ++l) w->E[v * NV + l] += dot(NZ, w->Z[k] + v * NZ, w->WZ + l * NZ);
+    for (int i = 0; i < NX; ++i) w->lam[i] += dot(NY, w->C[k] + i * NY, w->mu[k]);
+    for (int i = 0; i < NX; ++i) w->back[i] = dot(NX, w->J[k] + i * NX, w->lam);
+    memcpy(w->lam, w->back, sizeof w->lam);
+  }
+}

@@ -1,0 +1,154 @@
+/* Sequential quadratic programming on the moves U: linearise, solve the QP, go as far as the cost falls. */
+
+#define SOLVED 0
+#define STOPPED 1 /* by max_iter: U is the best so far */
+#define TIMED_OUT 2
+#define STUCK 3 /* no step lowers the cost */
+#define BROKEN 4 /* the model returns NaN, or the QP cannot be solved */
+#define SUFFICIENT 1e-4 /* share of the promised decrease that a step must keep */
+#define ROUNDING 1e-13 /* of the cost */
+#define FLAT 1e-6 /* least curvature, as a share of the largest */
+#define SLOW 0.1 /* Gauss-Newton is slow when the promised decrease falls by less than this factor */
+
+static double seconds_now(void) {
+  struct timespec t;
+  timespec_get(&t, TIME_UTC);
+  return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+static double clip(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
+
+/* the moves nearest to U, one after the other, that keep box and rates */
+static void limit(const Settings *s, const Now *p, double *U) {
+  for (int v = 0; v < NV; ++v) {
+    int i = v % NU;
+    double last = v < NU ? p->u_prev[i] : U[v - NU];
+    U[v] = clip(clip(U[v], last - s->rate[i], last + s->rate[i]), s->u_low[i], s->u_high[i]);
+  }
+}
+
+static void set_rows(const Settings *s, const Now *p, Work *w, const double *U) {
+  QP *q = &w->q;
+  for (int v = 0; v < NV; ++v) {
+    int i = v % NU, r = NV + v;
+    double du = U[v] - (v < NU ? p->u_prev[i] : U[v - NU]);
+    q->low[v] = s->u_low[i] - U[v], q->high[v] = s->u_high[i] - U[v];
+    q->low[r] = s->rate[i] > 1e299 ? -1e300 : -s->rate[i] - du, q->high[r] = s->rate[i] > 1e299 ? 1e300 : s->rate[i] - du;
+  }
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < NY; ++j) {
+      int r = NV + RATES + k * NY + j;
+      q->low[r] = s->y_low[j] < -1e299 ? -1e300 : s->y_low[j] - w->y[k][j];
+      q->high[r] = s->y_high[j] > 1e299 ? 1e300 : s->y_high[j] - w->y[k][j];
+    }
+}
+
+/* A = V diag(w) V' by Jacobi's rotations: A (n, n) ends as diag(w), V has the eigenvectors as rows */
+static void eigen(double *A, double *V) {
+  for (int v = 0; v < NV * NV; ++v) V[v] = v % (NV + 1) == 0;
+  for (int sweep = 0; sweep < 12; ++sweep)
+    for (int p = 0; p < NV; ++p)
+      for (int q = p + 1; q < NV; ++q) {
+        double off = A[p * NV + q];
+        if (fabs(off) < 1e-15 * (fabs(A[p * NV + p]) + fabs(A[q * NV + q]))) continue;
+        double ratio = (A[q * NV + q] - A[p * NV + p]) / (2 * off);
+        double t = (ratio < 0 ? -1 : 1) / (fabs(ratio) + sqrt(1 + ratio * ratio)), c = 1 / sqrt(1 + t * t), s = c * t;
+        for (int k = 0; k < NV; ++k) {
+          double x = A[k * NV + p], y = A[k * NV + q];
+          A[k * NV + p] = c * x - s * y, A[k * NV + q] = s * x + c * y;
+        }
+        for (int k = 0; k < NV; ++k) {
+          double x = A[p * NV + k], y = A[q * NV + k], v = V[p * NV + k], w = V[q * NV + k];
+          A[p * NV + k] = c * x - s * y, A[q * NV + k] = s * x + c * y;
+          V[p * NV + k] = c * v - s * w, V[q * NV + k] = s * v + c * w;
+        }
+      }
+}
+
+/* H with the sign of its negative eigenvalues turned: where the cost bends down, a step as short as it bends */
+static void turn(QP *q, double *A, double *V) {
+  double largest = 0;
+  for (int v = 0; v < NV; ++v)
+    for (int l = 0; l <= v; ++l) A[v * NV + l] = A[l * NV + v] = q->H[v * NV + l];
+  eigen(A, V);
+  for (int v = 0; v < NV; ++v) largest = fmax(largest, fabs(A[v * NV + v]));
+  for (int v = 0; v < NV; ++v)
+    for (int l = 0; l <= v; ++l) {
+      double sum = 0;
+      for (int k = 0; k < NV; ++k) sum += fmax(fabs(A[k * NV + k]), FLAT * largest) * V[k * NV + v] * V[k * NV + l];
+      q->H[v * NV + l] = sum;
+    }
+}
+
+/* the factor of H + E, made convex where it is not; 0 if there is none */
+static int factor(Work *w, int curved) {
+  QP *q = &w->q;
+  for (int v = 0; curved && v < NV; ++v)
+    for (int l = 0; l <= v; ++l) q->H[v * NV + l] += w->E[v * NV + l];
+  if (cholesky(NV, NV, q->H, q->L)) return 1;
+  turn(q, w->A, w->V);
+  return cholesky(NV, NV, q->H, q->L);
+}
+
+/* slope: change of the cost along d to first order, convex parts whole; returns that of the whole QP */
+static double promised(const Settings *s, Work *w, double *slope) {
+  const QP *q = &w->q;
+  double quadratic = 0;
+  *slope = dot(NV, q->g, q->d);
+  for (int v = 0; v < NV; ++v) {
+    quadratic += 0.5 * q->H[v * NV + v] * q->d[v] * q->d[v];
+    quadratic += q->d[v] * dot(v, q->H + v * NV, q->d);
+  }
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < NY; ++j) {
+      double y = w->y[k][j], to = y + dot(NV, q->JY[k * NY + j], q->d);
+      *slope += price(s, excess(s, j, to)) - price(s, excess(s, j, y));
+    }
+  return *slope + quadratic;
+}
+
+/* U += step d with the largest step that pays; 0 if none does */
+static int go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope) {
+  for (double step = 1; step > 1e-4; step *= 0.5) {
+    for (int v = 0; v < NV; ++v) w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[v % NU], s->u_high[v % NU]);
+    roll(p, w, w->U_try);
+    double then = cost(s, p, w, w->U_try, w->x_try, w->y_try);
+    if (then <= now + SUFFICIENT * step * slope + ROUNDING * (1 + fabs(now))) {
+      memcpy(U, w->U_try, sizeof w->U_try);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+size_t work_size(void) { return sizeof(Work); }
+
+/* U (NV) first guess and result; x (N, NX), y (N, NY) along it; report: cost, iterations. Returns one of the above. */
+int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, int max_iter,
+          double tol, double max_time) {
+  double start = seconds_now(), before = INFINITY, slope;
+  int status = STOPPED, i = 0, slow = 0, curved = 0;
+  limit(s, p, U);
+  while (status == STOPPED && i < max_iter) {
+    linearise(p, w, U);
+    double now = cost(s, p, w, U, w->x, w->y);
+    if (!(fabs(now) < 1e300)) return BROKEN;
+    gauss_newton(s, p, w, U);
+    if (slow) curvature(s, p, w, U), curved = 1;
+    set_rows(s, p, w, U);
+    if (!factor(w, curved) || !qp_solve(&w->q, s->penalty)) return BROKEN;
+    double change = promised(s, w, &slope);
+    int moved = go(s, p, w, U, now, slope);
+    ++i;
+    if (-change <= tol * (1 + fabs(now))) status = SOLVED;
+    else if (!moved) status = STUCK;
+    else if (seconds_now() - start > max_time) status = TIMED_OUT;
+    slow = -change > SLOW * before;
+    before = -change;
+  }
+  roll(p, w, U);
+  report[0] = cost(s, p, w, U, w->x_try, w->y_try), report[1] = i;
+  memcpy(x, w->x_try[1], N * NX * sizeof *x);
+  memcpy(y, w->y_try[0], N * NY * sizeof *y);
+  return status;
+}

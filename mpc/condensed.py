@@ -1,0 +1,83 @@
+"""The horizon problem in its moves alone, for models with many states and few inputs: roll-out, dense QP, search."""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from .cell import build_cell
+from .compiled import load, source
+from .ocp import HorizonProblem
+from .plan import Plan, Situation
+from .sqp import SOLVED, STOPPED, Found, NumpySQP
+
+# A promised decrease below this share of tol, relative to 1 + cost, ends the iterations: the step that
+# promised it is still taken, so what remains is far smaller.
+DECREASE = 1e-2
+MAX_ITER = 60
+REASONS = ("solved", "iteration limit", "Time limit reached", "no step lowers the cost", "NaN in the model or its QP")
+FREE = 1e300
+
+
+class CondensedSolver:
+    """Solves a HorizonProblem by sequential quadratic programming on its moves, to the same optimum as IPOPT.
+
+    States and slacks are eliminated: what is left is a dense QP in moves x nu unknowns, whatever nx. Compiled where
+    there is a C compiler, and in NumPy around CasADi's virtual machine where there is none.
+
+    iterations: how many a call may make, 1 for a real-time iteration; None: until converged
+    """
+
+    def __init__(self, problem: HorizonProblem, tol: float, max_time: float | None, iterations: int | None = None):
+        self._problem, self._tol, self._iterations = problem, DECREASE * tol, iterations
+        self._max_time = np.inf if max_time is None else max_time
+        p, settings = problem, _settings(problem)
+        key = (p.system.f.serialize(), p.system.g.serialize(), *(v.tobytes().hex() for v in p.scales), str(p.blocks))
+        library = load(key, lambda: source(build_cell(p.system, p.scales), p.blocks))
+        self.is_compiled = library is not None
+        cell = None if self.is_compiled else build_cell(p.system, p.scales)
+        self._solve = CompiledSQP(library, p, settings) if cell is None else NumpySQP(cell, p, settings)
+
+    def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
+        """The optimal plan, its cost, how it ended, and whether it converged or made the iterations it was allowed."""
+        p, s = self._problem, self._problem.scales
+        u = ((guess.u - s.u_mid) / s.u_half)[p.first_stage]
+        max_iter = MAX_ITER if self._iterations is None else self._iterations
+        found = self._solve(p.pack(situation), u, max_iter, self._tol, self._max_time)
+        y = s.y_mid + s.y_range * found.y
+        plan = Plan(
+            u=(s.u_mid + s.u_half * found.u)[list(p.blocks)],
+            x=s.x_mid + s.x_half * found.x,
+            slack=np.maximum(0.0, np.maximum(p.bounds.y_min - y, y - p.bounds.y_max)),
+        )
+        done = found.status == SOLVED or (found.status == STOPPED and self._iterations is not None)
+        return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
+
+
+class CompiledSQP:
+    """One controller's memory, and the compiled solver working in it; call and result as NumpySQP's."""
+
+    def __init__(self, library: Any, problem: HorizonProblem, settings: np.ndarray):
+        sys, N = problem.system, problem.N
+        self._solve = library.solve
+        self._settings, self._now = settings, np.zeros(problem.size_of_situation)
+        self._work = np.zeros(library.work_size() // 8 + 1)
+        self._u, self._x = np.zeros((len(problem.first_stage), sys.nu)), np.zeros((N, sys.nx))
+        self._y, self._report = np.zeros((N, sys.ny)), np.zeros(2)
+        memory = (self._settings, self._now, self._work, self._u, self._x, self._y, self._report)
+        self._pointers = tuple(ctypes.c_void_p(a.ctypes.data) for a in memory)
+
+    def __call__(self, now: np.ndarray, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
+        self._now[:], self._u[:] = now, u
+        status = self._solve(*self._pointers, max_iter, tol, max_time)
+        cost, iterations = self._report
+        return Found(status, self._u, self._x, self._y, float(cost), int(iterations))
+
+
+def _settings(problem: HorizonProblem) -> np.ndarray:
+    """Weights and bounds in scaled numbers, in the order of C's struct Settings."""
+    s, b = problem.scales, problem.bounds
+    parts = [*problem.stage_weights(), [problem.soft_penalty]]
+    parts += [(b.u_min - s.u_mid) / s.u_half, (b.u_max - s.u_mid) / s.u_half, b.du_max / s.u_half]
+    parts += [(b.y_min - s.y_mid) / s.y_range, (b.y_max - s.y_mid) / s.y_range]
+    return np.clip(np.concatenate(parts), -FREE, FREE)

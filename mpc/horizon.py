@@ -1,0 +1,123 @@
+"""Roll-out of the horizon problem with sensitivities to its moves, in NumPy: the text of c/horizon.c in Python."""
+
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from .cell import Cell
+from .ocp import HorizonProblem
+from .qp import Row
+
+
+class FastCall:
+    """A CasADi function called on flat arrays without conversions; its outputs come flat, column by column."""
+
+    def __init__(self, function: ca.Function):
+        given: Any = function.buffer()
+        self._buffer, self._run = given
+        self._in = [np.zeros(function.nnz_in(i)) for i in range(function.n_in())]
+        self._out = [np.zeros(function.nnz_out(i)) for i in range(function.n_out())]
+        for i, a in enumerate(self._in):
+            self._buffer.set_arg(i, a.data)
+        for i, a in enumerate(self._out):
+            self._buffer.set_res(i, a.data)
+
+    def __call__(self, *args: np.ndarray) -> list[np.ndarray]:
+        for mine, given in zip(self._in, args, strict=True):
+            mine[:] = given
+        self._run()
+        return self._out
+
+
+class Horizon:
+    """Cost and derivatives of the scaled problem along moves U (moves nu,), for the situation that take was given.
+
+    settings: Q, R, S, c, u_low, u_high, rate, y_low, y_high in a row, as C's struct Settings
+    """
+
+    def __init__(self, cell: Cell, problem: HorizonProblem, settings: np.ndarray):
+        self.N, self.nx, self.nu, self.ny = problem.N, problem.system.nx, problem.system.nu, problem.system.ny
+        nu, ny, moves = self.nu, self.ny, len(problem.first_stage)
+        self.blocks, self.nv = np.array(problem.blocks), moves * nu
+        self._roll, self._cell, self._curve = (FastCall(F) for F in cell)
+        parts = np.split(settings, np.cumsum([ny, nu, nu, 1, nu, nu, nu, ny]))
+        self.Q, self.R, self.S, c, self.u_low, self.u_high, self.rate, self.y_low, self.y_high = parts
+        self.c = float(c[0])
+        self._shapes = [shape for _, shape in problem.parameters()]
+        # differences of neighbouring moves, and the inputs of all stages
+        self.D = np.eye(self.nv) - np.eye(self.nv, k=-nu)
+        self.T = np.zeros((self.N * nu, self.nv))
+        self.T[np.arange(self.N * nu), (self.blocks[:, None] * nu + np.arange(nu)).ravel()] = 1
+
+    def take(self, now: np.ndarray) -> None:
+        """The situation, as HorizonProblem.pack lines it up."""
+        cuts = np.cumsum([rows * columns for rows, columns in self._shapes])[:-1]
+        self.x0, u_prev, self.d, r, self.x_s, self.u_s, P, hold = np.split(now, cuts)
+        self.u_prev, self.r, self.P = u_prev, r.reshape(self.N, self.ny), P.reshape(self.nx, self.nx)
+        self.hold = float(hold[0])
+        self.first = np.concatenate([u_prev, np.zeros(self.nv - self.nu)])
+
+    def stages(self, U: np.ndarray) -> np.ndarray:
+        """Inputs (N, nu) of all stages."""
+        return U.reshape(-1, self.nu)[self.blocks]
+
+    def simulate(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x (N + 1, nx) and y (N, ny) along the moves."""
+        x, y = np.empty((self.N + 1, self.nx)), np.empty((self.N, self.ny))
+        x[0] = self.x0
+        for k, u in enumerate(self.stages(U)):
+            x[k + 1], y[k] = self._roll(x[k], u)
+        return x, y + self.d
+
+    def linearise(self, U: np.ndarray) -> None:
+        """x, y, the cell's derivatives J, C, and Z[k] = d [x_k; u_k] / d U, JY = d y / d U."""
+        N, nx, nu, ny = self.N, self.nx, self.nu, self.ny
+        self.x, self.y, self.u = np.empty((N + 1, nx)), np.empty((N, ny)), self.stages(U)
+        self.J, self.C = np.empty((N, nx, nx + nu)), np.empty((N, ny, nx))
+        self.Z, self.JY = np.zeros((N + 1, nx + nu, self.nv)), np.zeros((N * ny, self.nv))
+        self.x[0] = self.x0
+        for k, u in enumerate(self.u):
+            self.x[k + 1], self.y[k], J, C = self._cell(self.x[k], u)
+            self.J[k], self.C[k] = J.reshape(-1, nx).T, C.reshape(nx, ny).T
+            last = nu * (self.blocks[k] + 1)
+            self.Z[k, nx:, last - nu : last] = np.eye(nu)
+            self.Z[k + 1, :nx, :last] = self.J[k] @ self.Z[k, :, :last]
+            self.JY[k * ny : (k + 1) * ny, :last] = self.C[k] @ self.Z[k + 1, :nx, :last]
+        self.y += self.d
+
+    def price(self, y: np.ndarray) -> float:
+        """Cost of outputs out of their bounds."""
+        e = np.maximum(0.0, y - self.y_high) + np.maximum(0.0, self.y_low - y)
+        return self.c * float((e + e**2).sum())
+
+    def cost(self, U: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+        u, du, e = self.stages(U), (self.D @ U - self.first).reshape(-1, self.nu), x[-1] - self.x_s
+        total = (self.Q * (y - self.r) ** 2).sum() + (self.R * (u - self.u_s) ** 2).sum() + (self.S * du**2).sum()
+        total += self.hold * (self.S * (self.u_s - u[-1]) ** 2).sum() + e @ self.P @ e
+        return float(total) + self.price(y)
+
+    def gauss_newton(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hessian without the model's curvature, and gradient without the soft bounds."""
+        moves, last = self.nv // self.nu, slice(self.nv - self.nu, self.nv)
+        q, R, S = (2 * np.tile(w, n) for w, n in ((self.Q, self.N), (self.R, self.N), (self.S, moves)))
+        J, ZN, T, D = self.JY, self.Z[-1, : self.nx], self.T, self.D
+        PZ = 2 * self.P @ ZN
+        H = J.T @ (q[:, None] * J) + ZN.T @ PZ + T.T @ (R[:, None] * T) + D.T @ (S[:, None] * D)
+        g = J.T @ (q * (self.y - self.r).ravel()) + PZ.T @ (self.x[-1] - self.x_s)
+        g += T.T @ (R * (T @ U - np.tile(self.u_s, self.N))) + D.T @ (S * (D @ U - self.first))
+        H[last, last] += 2 * self.hold * np.diag(self.S)
+        g[last] += 2 * self.hold * self.S * (U[last] - self.u_s)
+        return H, g
+
+    def curvature(self, soft_rows: list[Row]) -> np.ndarray:
+        """Second derivatives of the model, weighed by the multipliers of its equations."""
+        mu = 2 * self.Q * (self.y - self.r)
+        for row in soft_rows:
+            mu.flat[row.index] += row.side * row.nu
+        lam, E, nz = 2 * self.P @ (self.x[-1] - self.x_s), np.zeros((self.nv, self.nv)), self.nx + self.nu
+        for k in range(self.N - 1, -1, -1):
+            W: Any = self._curve(self.x[k], self.u[k], lam, mu[k])[0]
+            E += self.Z[k].T @ W.reshape(nz, nz) @ self.Z[k]
+            lam = self.J[k, :, : self.nx].T @ (lam + self.C[k].T @ mu[k])
+        return E

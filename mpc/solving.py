@@ -1,0 +1,74 @@
+"""From a situation to a plan: the solver that was asked for, the one that steps in, and the best they left."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from .condensed import CondensedSolver
+from .ipopt import IpoptSolver
+from .ocp import HorizonProblem
+from .plan import Plan, Situation
+
+
+class Solved(NamedTuple):
+    """A plan, its cost, its rung of the ladder ("solved", ...), and why it is no better; no plan: None and inf."""
+
+    plan: Plan | None
+    cost: float
+    rung: str
+    reason: str
+
+
+class Solvers:
+    """Condensed or IPOPT, each tried from the guess and from rest; IPOPT also stands in for the condensed one.
+
+    Where none converges, or max_time is over, the best of what they came to, if it beats the guess.
+
+    Raises: ValueError for an unknown solver, or limits that are not positive.
+    """
+
+    def __init__(
+        self,
+        problem: HorizonProblem,
+        solver: Literal["condensed", "ipopt"],
+        iterations: int | None,
+        max_time: float | None,
+        tol: float,
+    ):
+        if solver not in ("condensed", "ipopt"):
+            raise ValueError(f"solver is {solver!r}; choose 'condensed' or 'ipopt'")
+        if iterations is not None and (solver == "ipopt" or iterations < 1):
+            raise ValueError(f"iterations is {iterations}; at least 1, and of the condensed solver only")
+        if max_time is not None and not max_time > 0:
+            raise ValueError(f"max_time is {max_time}, it must be positive (seconds)")
+        self._problem, self._tol, self._max_time = problem, tol, max_time
+        self._rung = "solved" if iterations is None else "real-time iteration"
+        self._ipopt = None
+        if solver == "ipopt":
+            self._first = self._ipopt = IpoptSolver(problem, tol, max_time)
+        else:
+            self._first = CondensedSolver(problem, tol, max_time, iterations)
+
+    def solve(self, now: Situation, guess: Plan | None) -> Solved:
+        cold = self._problem.cold_plan(now.x, now.u_prev)
+        start = cold if guess is None else guess
+        tried, reason = [], ""
+        for solver, first in self._attempts(start, cold):
+            plan, cost, reason, ok = solver.solve(now, first)
+            if ok:
+                return Solved(plan, cost, self._rung, "")
+            tried.append(plan)
+            if "Time" in reason:
+                break
+        best = self._problem.best(now, start, tried)
+        return Solved(None, np.inf, "", reason) if best is None else Solved(*best, "best iterate", reason)
+
+    def _attempts(self, start: Plan, cold: Plan) -> Iterator[tuple[CondensedSolver | IpoptSolver, Plan]]:
+        yield self._first, start
+        if start is not cold:
+            yield self._first, cold
+        if self._first is not self._ipopt:
+            if self._ipopt is None:
+                self._ipopt = IpoptSolver(self._problem, self._tol, self._max_time)
+            yield self._ipopt, start

@@ -1,0 +1,111 @@
+"""Sequential quadratic programming on the moves, for where there is no compiler: the text of c/sqp.c in Python."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from .cell import Cell
+from .horizon import Horizon
+from .ocp import HorizonProblem
+from .qp import Row, solve_qp
+
+SOLVED, STOPPED, TIMED_OUT, STUCK, BROKEN = range(5)
+# Share of the promised decrease that a step must keep, rounding of the cost, and the factor by which
+# the promised decrease must fall for Gauss-Newton not to count as slow.
+SUFFICIENT, ROUNDING, SLOW = 1e-4, 1e-13, 0.1
+SMALLEST_STEP = 1e-4
+# Least curvature as a share of the largest: what counts as convex, and what is put in its place.
+CONVEX, FLAT = 1e-13, 1e-6
+
+
+class Found(NamedTuple):
+    """One of the numbers above, moves u (moves, nu), x (N, nx), y (N, ny) along them, cost, iterations made."""
+
+    status: int
+    u: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    cost: float
+    iterations: int
+
+
+class NumpySQP:
+    """One controller's solver around CasADi's virtual machine; arguments as Horizon's."""
+
+    def __init__(self, cell: Cell, problem: HorizonProblem, settings: np.ndarray):
+        self._horizon = h = Horizon(cell, problem, settings)
+        self._hard = 2 * h.nv
+        self._A = np.vstack([np.eye(h.nv), h.D, np.zeros((h.N * h.ny, h.nv))])
+        self._soft = np.arange(len(self._A)) >= self._hard
+        self._rows: list[Row] = []
+
+    def __call__(self, now: np.ndarray, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
+        """From u (moves, nu), until a promised decrease is below tol (1 + cost), or max_iter, or max_time in s."""
+        start, before, slow, E, i, h = time.perf_counter(), np.inf, False, None, 0, self._horizon
+        h.take(now)
+        U, status = self._limit(u), STOPPED
+        while status == STOPPED and i < max_iter:
+            h.linearise(U)
+            cost = h.cost(U, h.x, h.y)
+            E = self._curvature() if slow else E
+            d, slope, quadratic = self._solve_qp(U, E) if np.isfinite(cost) else (None, 0.0, 0.0)
+            if d is None:
+                return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
+            promised = -slope - quadratic
+            to = self._go(U, d, cost, slope)
+            i += 1
+            if promised <= tol * (1 + abs(cost)):
+                status = SOLVED
+            elif to is None:
+                status = STUCK
+            elif time.perf_counter() - start > max_time:
+                status = TIMED_OUT
+            slow, before = promised > SLOW * before, promised
+            U = U if to is None else to
+        x, y = h.simulate(U)
+        return Found(status, U.reshape(-1, h.nu), x[1:], y, h.cost(U, x, y), i)
+
+    def _limit(self, u: np.ndarray) -> np.ndarray:
+        """The moves nearest to u, one after the other, that keep box and rates."""
+        h, last, limited = self._horizon, self._horizon.u_prev, []
+        for wanted in u:
+            last = np.clip(np.clip(wanted, last - h.rate, last + h.rate), h.u_low, h.u_high)
+            limited.append(last)
+        return np.concatenate(limited)
+
+    def _solve_qp(self, U: np.ndarray, E: np.ndarray | None) -> tuple[np.ndarray | None, float, float]:
+        """Step d, the change of the cost along it to first order (convex parts whole), and the rest of the QP's."""
+        h, moves = self._horizon, self._horizon.nv // self._horizon.nu
+        H, g = h.gauss_newton(U)
+        self._A[self._hard :] = h.JY
+        du, rate, y = h.D @ U - h.first, np.tile(h.rate, moves), h.y.ravel()
+        low = np.concatenate([np.tile(h.u_low, moves) - U, -rate - du, np.tile(h.y_low, h.N) - y])
+        high = np.concatenate([np.tile(h.u_high, moves) - U, rate - du, np.tile(h.y_high, h.N) - y])
+        H = _convex(H if E is None else H + E)
+        found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
+        if found is None:
+            return None, 0.0, 0.0
+        d, self._rows = found
+        slope = g @ d + h.price(h.y + (h.JY @ d).reshape(h.y.shape)) - h.price(h.y)
+        return d, float(slope), float(0.5 * d @ H @ d)
+
+    def _curvature(self) -> np.ndarray:
+        rows = [r._replace(index=r.index - self._hard) for r in self._rows if r.index >= self._hard]
+        return self._horizon.curvature(rows)
+
+    def _go(self, U: np.ndarray, d: np.ndarray, cost: float, slope: float) -> np.ndarray | None:
+        """U + step d with the largest step that pays; None if none does."""
+        h, step, moves = self._horizon, 1.0, self._horizon.nv // self._horizon.nu
+        while step > SMALLEST_STEP:
+            to = np.clip(U + step * d, np.tile(h.u_low, moves), np.tile(h.u_high, moves))
+            if h.cost(to, *h.simulate(to)) <= cost + SUFFICIENT * step * slope + ROUNDING * (1 + abs(cost)):
+                return to
+            step /= 2
+        return None
+
+
+def _convex(H: np.ndarray) -> np.ndarray:
+    """H with the sign of its negative eigenvalues turned: where the cost bends down, a step as short as it bends."""
+    w, V = np.linalg.eigh(H)
+    return H if w[0] > CONVEX * w[-1] else V * np.maximum(np.abs(w), FLAT * np.abs(w).max()) @ V.T
