@@ -1,0 +1,201 @@
+"""Time of a controller's step: ours, each solver, against do-mpc and plain CasADi with IPOPT, on one closed loop.
+
+    python benchmarks/mpc_speed.py [--quick] [--json PATH]
+
+A GRU with nu = ny = 2, N = 20, tracking and move weights, input box, set-point steps. All see the same states, move by
+move, of the loop that IPOPT's plain formulation closes, and start warm; the median over the steps, interleaved, one
+thread. A row counts only if its worst cost is within 1e-6 of the best found (the real-time iteration's is printed).
+Rivals: do-mpc 5 (named as absent if it is not installed), multiple shooting written by hand for IPOPT.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import casadi as ca
+import numpy as np
+
+import mpc.compiled
+from mpc import NMPC
+from rnn_control import GRU, IdentifiedModel, Scaler
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--quick", action="store_true", help="two sizes, few steps")
+parser.add_argument("--json", type=Path, help="write the rows here")
+args = parser.parse_args()
+
+SIZES = (8, 32) if args.quick else (8, 16, 32, 64)
+STEPS = 16 if args.quick else 60
+N, HOLD, SKIP = 20, 8, 2  # horizon, samples between set-points, first steps left out (cold starts)
+GOALS = {"compiled": {8: 40, 16: 60, 32: 120, 64: 250}, "no compiler": {8: 8, 16: 10, 32: 20, 64: 40}}
+Q, S = 1.0, 0.1  # weights on outputs and moves, all quantities of order one
+
+
+QUIET = {"ipopt.print_level": 0, "ipopt.sb": "yes", "print_time": False}
+
+
+def model(size):
+    scaler = Scaler(u_mid=[0, 0], u_half=[1, 1], y_mean=[0, 0], y_std=[1, 1])
+    names = dict(u_names=("a", "b"), y_names=("y", "z"), u_units=("-", "-"), y_units=("-", "-"))
+    return IdentifiedModel(GRU(2, 2, size, seed=1), scaler, 1.0, **names).to_casadi()
+
+
+def ours(system, **options):
+    weights = {"y": Q, "u": 0.0, "du": S}
+    controller = NMPC(system, N, weights=weights, terminal=None, y_range=1.0, **options)
+
+    def plan(x, u, r):
+        result = controller.step(x, None, r, u)
+        return result.predicted.u, result.ok
+
+    return plan
+
+
+def without_compiler(system):
+    found, mpc.compiled.find_compiler = mpc.compiled.find_compiler, lambda: None
+    try:
+        return ours(system)
+    finally:
+        mpc.compiled.find_compiler = found
+
+
+def plain(system):
+    """Multiple shooting with CasADi's own derivatives, started from its last solution one step later."""
+    U, X, p = ca.MX.sym("U", 2, N), ca.MX.sym("X", system.nx, N), ca.MX.sym("p", system.nx + 4)
+    x, last, r, cost, defects = p[:-4], p[-4:-2], p[-2:], 0, []
+    for k in range(N):
+        defects.append(system.f(x, U[:, k]) - X[:, k])
+        cost += Q * ca.sumsqr(system.g(X[:, k]) - r) + S * ca.sumsqr(U[:, k] - last)
+        x, last = X[:, k], U[:, k]
+    nlp = {"x": ca.veccat(U, X), "p": p, "f": cost, "g": ca.vertcat(*defects)}
+    solver = ca.nlpsol("plain", "ipopt", nlp, QUIET)
+    free = np.full(N * system.nx, np.inf)
+    low, high = (np.concatenate([np.tile(b, N), s * free]) for b, s in ((system.u_min, -1), (system.u_max, 1)))
+    state = {"z": np.zeros(2 * N + N * system.nx)}
+
+    def plan(x, u, r):
+        found = solver(x0=state["z"], p=np.concatenate([x, u, r]), lbx=low, ubx=high, lbg=0, ubg=0)
+        z = found["x"].full().ravel()
+        U, X = z[: 2 * N].reshape(N, 2), z[2 * N :].reshape(N, -1)
+        state["z"] = np.concatenate([U[1:].ravel(), U[-1], X[1:].ravel(), X[-1]])
+        return U, solver.stats()["success"]
+
+    return plan
+
+
+def do_mpc_rival(system):
+    import do_mpc
+
+    m = do_mpc.model.Model("discrete", "MX")
+    x = m.set_variable("_x", "x", (system.nx, 1))
+    u = m.set_variable("_u", "u", (2, 1))
+    r = m.set_variable("_tvp", "r", (2, 1))
+    m.set_rhs("x", system.f(x, u))
+    m.setup()
+    c = do_mpc.controller.MPC(m)
+    c.settings.n_horizon, c.settings.t_step, c.settings.store_full_solution = N, 1.0, False
+    c.settings.nlpsol_opts = QUIET
+    error = Q * ca.sumsqr(system.g(m.x["x"]) - m.tvp["r"])
+    c.set_objective(mterm=Q * ca.sumsqr(system.g(m.x["x"]) - m.tvp["r"]), lterm=error)
+    c.set_rterm(u=S)
+    c.bounds["lower", "_u", "u"], c.bounds["upper", "_u", "u"] = system.u_min, system.u_max
+    template = c.get_tvp_template()
+    c.set_tvp_fun(lambda _: template)
+    c.setup()
+    c.set_initial_guess()
+
+    def plan(x, u, r):
+        template["_tvp", :, "r"] = r
+        c.u0 = u
+        c.make_step(x)
+        U = np.array([c.opt_x_num["_u", k, 0].full().ravel() for k in range(N)]) * c.opt_x_scaling["_u", 0, 0].full().T
+        return U, c.solver_stats["success"]
+
+    return plan
+
+
+def cost_of(system, x, u, r, U):
+    total = S * ((np.diff(np.vstack([u, U]), axis=0)) ** 2).sum()
+    for u_k in np.clip(U, system.u_min, system.u_max):
+        x = system.f(x, u_k).full().ravel()
+        total += Q * ((system.g(x).full().ravel() - r) ** 2).sum()
+    return float(total)
+
+
+def run(system, plans):
+    """Times in ms (steps, controllers), costs, and whether each said it had solved; the first closes the loop."""
+    rng = np.random.default_rng(0)
+    x, u, times, costs, solved = np.array(system.x0), np.zeros(2), [], [], []
+    low, high = (np.quantile(outputs(system), q, axis=0) for q in (0.1, 0.9))
+    for k in range(STEPS):
+        if k % HOLD == 0:
+            r = rng.uniform(low, high)
+        row = []
+        for name in rng.permutation(list(plans)):
+            start = time.perf_counter()
+            U, ok = plans[name](x, u, r)
+            row.append((name, 1e3 * (time.perf_counter() - start), cost_of(system, x, u, r, U), ok, U[0]))
+        found = {name: rest for name, *rest in row}
+        times.append([found[n][0] for n in plans])
+        costs.append([found[n][1] for n in plans])
+        solved.append([found[n][2] for n in plans])
+        u = np.clip(found[next(iter(plans))][3], system.u_min, system.u_max)
+        x = system.f(x, u).full().ravel()
+    return np.array(times)[SKIP:], np.array(costs)[SKIP:], np.array(solved)[SKIP:]
+
+
+def outputs(system):
+    """Outputs met under inputs held at random levels: the range that set-points are drawn from."""
+    rng, x, ys = np.random.default_rng(1), np.array(system.x0), []
+    for k in range(600):
+        u = rng.uniform(system.u_min, system.u_max) if k % 20 == 0 else u
+        x = system.f(x, u).full().ravel()
+        ys.append(system.g(x).full().ravel())
+    return np.array(ys)
+
+
+os.environ["RNN_CONTROL_CACHE"] = tempfile.mkdtemp()
+warnings.filterwarnings("ignore", message="The opcua feature is not available")
+has_do_mpc = importlib.util.find_spec("do_mpc") is not None
+makers = {
+    "compiled": ours,
+    "no compiler": without_compiler,
+    "real time": lambda system: ours(system, iterations=1),
+    "our IPOPT": lambda system: ours(system, solver="ipopt"),
+    "plain IPOPT": plain,
+}
+makers |= {"do-mpc": do_mpc_rival} if has_do_mpc else {}
+rival = "do-mpc" if has_do_mpc else "plain IPOPT"
+print(f"ms a step, median (99 %), N = {N}, over {STEPS - SKIP} steps; ratio to {rival}; worst excess cost, relative")
+rows = []
+for size in SIZES:
+    system, plans, built = model(size), {}, {}
+    for name, make in makers.items():
+        start = time.perf_counter()
+        plans[name] = make(system)
+        built[name] = time.perf_counter() - start
+    times, costs, solved = run(system, plans)
+    excess = (costs - costs.min(1, keepdims=True)) / (1 + costs.min(1, keepdims=True))
+    for i, name in enumerate(plans):
+        median, p99 = np.median(times[:, i]), np.percentile(times[:, i], 99)
+        ratio = np.median(times[:, list(plans).index(rival)]) / median
+        worst, share = excess[:, i].max(), solved[:, i].mean()
+        goal = GOALS.get(name, {}).get(size) if has_do_mpc else None
+        met = None if goal is None else bool(ratio >= goal and worst < 1e-6 and share == 1)
+        print(
+            f"n = {size:<3d} {name:12s} {median:9.2f} ({p99:9.2f}) {ratio:7.1f} x   goal {goal or '-':>4}   excess {worst:.1e}"
+            f"   solved {share:4.0%}   built in {built[name]:.2f} s"
+        )
+        rows.append(dict(name=f"{name}, n = {size}", value=median, unit="ms", rival=rival, ratio=ratio, goal=goal, met=met))
+        rows.append(dict(name=f"{name}, n = {size}, build", value=built[name], unit="s", rival=None, ratio=None,
+                         goal=None, met=None))  # fmt: skip
+if not has_do_mpc:
+    print("do-mpc: absent (not installed), not compared; goals are ratios to it")
+    rows.append(dict(name="do-mpc", value=None, unit="ms", rival="absent", ratio=None, goal=None, met=None))
+if args.json:
+    args.json.write_text(json.dumps(rows, indent=1))
