@@ -191,7 +191,9 @@ for size in SIZES:
             f"n = {size:<3d} {name:12s} {median:9.2f} ({p99:9.2f}) {ratio:7.1f} x   goal {goal or '-':>4}   excess {worst:.1e}"
             f"   solved {share:4.0%}   built in {built[name]:.2f} s"
         )
-        rows.append(dict(name=f"{name}, n = {size}", value=median, unit="ms", rival=rival, ratio=ratio, goal=goal, met=met))
+        rows.append(
+            dict(name=f"{name}, n = {size}", value=median, unit="ms", rival=rival, ratio=ratio, goal=goal, met=met)
+        )
         rows.append(dict(name=f"{name}, n = {size}, build", value=built[name], unit="s", rival=None, ratio=None,
                          goal=None, met=None))  # fmt: skip
 if not has_do_mpc:

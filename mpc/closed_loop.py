@@ -1,6 +1,7 @@
 """A process, a controller and an observer run together."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +52,8 @@ class Controller(Protocol):
     @property
     def horizon(self) -> int: ...
     @property
+    def takes_measurement(self) -> bool: ...
+    @property
     def bounds(self) -> Bounds: ...
     def reset(self, u_prev: np.ndarray | None = None) -> None: ...
     def step(
@@ -93,6 +96,11 @@ def run(
     Raises: ValueError when process and controller do not belong together.
     """
     _check_pair(process, controller)
+    if steps != int(steps) or steps < 1:
+        raise ValueError(f"steps is {steps}; give a whole number of samples, at least one")
+    if observer is not None and controller.takes_measurement:
+        kind = type(controller).__name__
+        raise ValueError(f"{kind} works on the measurement itself, not on an estimate; pass observer=None")
     names = process.disturbance_names
     ahead = controller.horizon if preview else 0
     r = _reference(reference, process, steps, ahead)
@@ -110,6 +118,7 @@ def run(
             estimate = _estimate(observer, u_prev if k else None, y)
             seen = r[k : k + ahead + 1] if preview else r[k]
             result = controller.step(estimate.x, estimate.d, seen, u_prev)
+            result = result if observer is None else _mark_missing(result, y, process.y_names)
             record.add(y, y_true, r[k], d[k], result, estimate.d)
             sent = {n: float(v) for n, v in zip(names, d[k], strict=True) if np.isfinite(v)}
             process.apply(result.u, **sent)
@@ -120,6 +129,17 @@ def run(
         # a simulated plant that broke down is a result, and so is everything before it
         return record.finish(str(failure))
     return record.finish()
+
+
+def _mark_missing(result: StepResult, y: np.ndarray, names: tuple[str, ...]) -> StepResult:
+    """A step that rests on a prediction where a measurement is missing is not ok, however well it was solved."""
+    missing = [name for name, fine in zip(names, np.isfinite(y), strict=True) if not fine]
+    if not missing:
+        return result
+    rung, *rest = result.status.split("; ")
+    rung = f"{rung} on prediction" if rung == "solved" else rung
+    status = "; ".join([rung, f"NaN measurement of {', '.join(missing)}", *rest])
+    return replace(result, status=status, ok=False)
 
 
 def _estimate(observer: Observer | None, u_prev: np.ndarray | None, y: np.ndarray) -> Estimate:

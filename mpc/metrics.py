@@ -63,6 +63,7 @@ def summary(record: Any) -> dict[str, Any]:
         "input_violations": input_violations(record),
         "output_violations": output_violations(record),
         "failed_steps": int((~record.ok).sum()),
+        "unreachable_steps": int((~record.reachable).sum()),
         "solve_time_median": float(np.median(times)),
         "solve_time_p95": float(np.percentile(times, 95)),
         "solve_time_max": float(times.max()),
@@ -79,7 +80,7 @@ def table(record: Any) -> str:
     ms = [1e3 * s[f"solve_time_{k}"] for k in ("median", "p95", "max")]
     lines.append(f"offset: mean error over the last {TAIL:.0%} of the last constant stretch")
     lines.append(f"inputs outside their bounds: {s['input_violations']}")
-    lines.append(f"steps not ok: {s['failed_steps']} of {len(record)}")
+    lines.append(f"steps not ok: {s['failed_steps']} of {len(record)}, out of reach: {s['unreachable_steps']}")
     lines.append(f"step time: median {ms[0]:.1f} ms, 95 % {ms[1]:.1f} ms, max {ms[2]:.1f} ms")
     if record.interrupted:
         lines.append(f"stopped early: {record.stopped}")

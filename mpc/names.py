@@ -1,5 +1,6 @@
 """Settings given by channel name, turned into vectors."""
 
+import numbers
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -68,6 +69,8 @@ def channel_intervals(
     for name, pair in given.items():
         if np.ndim(pair) != 1 or len(pair) != 2:
             raise ValueError(f"{what} of {name!r} is {pair!r}; give a pair (low, high)")
+        if not all(side is None or isinstance(side, numbers.Real) for side in pair):
+            raise ValueError(f"{what} of {name!r} is {pair!r}; low and high must be numbers, or None for a free side")
     lows = {n: p[0] for n, p in given.items() if p[0] is not None}
     highs = {n: p[1] for n, p in given.items() if p[1] is not None}
     lower = channel_vector(what, lows, names, low)

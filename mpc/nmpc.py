@@ -44,6 +44,8 @@ class NMPC:
     Raises: ValueError for unknown names, contradictory bounds, wrong shapes.
     """
 
+    takes_measurement = False
+
     def __init__(
         self,
         system: System,

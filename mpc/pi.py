@@ -47,6 +47,7 @@ class PI:
     """
 
     horizon = 0
+    takes_measurement = True
 
     def __init__(
         self,
@@ -78,6 +79,10 @@ class PI:
         self._u_prev = self._u0 if u_prev is None else np.array(u_prev, float)
         self._base: np.ndarray | None = None
         self._reference.reset()
+
+    def follow(self, u: np.ndarray) -> None:
+        """Manual operation: u (nu,) is applied by somebody else. The next step starts from it, without a bump."""
+        self._u_prev, self._base = np.array(u, float).reshape(len(self.u_names)), None
 
     def step(
         self,

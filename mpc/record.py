@@ -16,7 +16,7 @@ from .plotting import compare
 from .settings import Bounds
 from .step_result import StepResult
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Record:
 
     t (T,) s; u (T, nu) held from t(k) on; y measured, y_true without noise, reference, d_hat
     estimated output disturbance: (T, ny); disturbances (T, nd), NaN while none was sent; status,
-    ok, cost, solve_time (s): (T,); bounds in force; stopped: why the run ended early, else "".
+    ok, reachable (the reference could be held at rest), cost, solve_time (s): (T,); bounds in force; stopped: why the run ended early, else "".
     """
 
     t: np.ndarray
@@ -37,6 +37,7 @@ class Record:
     d_hat: np.ndarray
     status: np.ndarray
     ok: np.ndarray
+    reachable: np.ndarray
     cost: np.ndarray
     solve_time: np.ndarray
     bounds: Bounds
@@ -121,8 +122,8 @@ class Record:
         if "meta" not in arrays:
             raise ValueError(f"{path} holds arrays but no closed-loop record; it was written by something else")
         rest = json.loads(str(arrays.pop("meta")))
-        if rest.pop("schema") != SCHEMA:
-            raise ValueError(f"{path} is not a record of schema {SCHEMA}; save it again")
+        if rest.pop("schema", None) != SCHEMA:
+            raise ValueError(f"{path} is not a record of schema {SCHEMA}; run it again and save")
         rest = {k: tuple(v) if isinstance(v, list) else v for k, v in rest.items()}
         bounds = Bounds(*(arrays.pop(f"bounds_{name}") for name in Bounds._fields))
         values: dict[str, Any] = {**arrays, **rest}
@@ -148,24 +149,25 @@ class RecordBuilder:
         """Row of one instant."""
         r = result
         signals = [y, y_true, reference, disturbance, r.u, d_hat]
-        self._rows.append((*(np.array(s, float) for s in signals), r.status, r.ok, r.cost, r.solve_time))
+        self._rows.append((*(np.array(s, float) for s in signals), r.status, r.ok, r.reachable, r.cost, r.solve_time))
 
     def finish(self, stopped: str = "") -> Record:
         p = self._process
         names = ("y", "y_true", "reference", "disturbances", "u", "d_hat")
         widths = dict.fromkeys(names, len(p.y_names))
         widths |= {"u": len(p.u_names), "disturbances": len(p.disturbance_names)}
-        columns = list(zip(*self._rows, strict=True)) or [()] * (len(names) + 4)
+        columns = list(zip(*self._rows, strict=True)) or [()] * (len(names) + 5)
         signals: dict[str, Any] = {
             name: np.array(column, float).reshape(-1, widths[name])
             for name, column in zip(names, columns[: len(names)], strict=True)
         }
-        status, ok, cost, solve_time = columns[len(names) :]
+        status, ok, reachable, cost, solve_time = columns[len(names) :]
         return Record(
             t=np.arange(len(status)) * p.dt,
             **signals,
             status=np.array(status, dtype=str),
             ok=np.array(ok, bool),
+            reachable=np.array(reachable, bool),
             cost=np.array(cost, float),
             solve_time=np.array(solve_time, float),
             bounds=self._bounds,

@@ -90,7 +90,7 @@ def check_moves(horizon: Any, moves: Sequence[int] | None) -> tuple[int, ...]:
 
     Raises: ValueError unless they are whole, positive, and add up to the horizon.
     """
-    if isinstance(horizon, bool) or horizon != int(horizon) or horizon < 1:
+    if not isinstance(horizon, int | float | np.integer) or horizon != int(horizon) or horizon < 1:
         raise ValueError(f"horizon is {horizon}; give a whole number of steps, at least one")
     given = (1,) * int(horizon) if moves is None else tuple(moves)
     if any(m != int(m) or m < 1 for m in given) or sum(given) != horizon:
