@@ -25,7 +25,8 @@ class Record:
 
     t (T,) s; u (T, nu) held from t(k) on; y measured, y_true without noise, reference, d_hat
     estimated output disturbance: (T, ny); disturbances (T, nd), NaN while none was sent; status,
-    ok, reachable (the reference could be held at rest), cost, solve_time (s): (T,); bounds in force; stopped: why the run ended early, else "".
+    ok, reachable (the reference could be held at rest), cost, solve_time (s): (T,); bounds in
+    force; stopped: why the run ended early, else "".
     """
 
     t: np.ndarray
