@@ -1,5 +1,6 @@
 """Model predictive control of any System: estimation, targets, NMPC, closed-loop runs."""
 
+from .certified import certified_terminal, minimum_horizon
 from .closed_loop import Controller, Process, run
 from .ekf import EKF, is_disturbance_detectable
 from .nmpc import NMPC
@@ -33,11 +34,13 @@ __all__ = [
     "System",
     "SystemProcess",
     "Target",
+    "certified_terminal",
     "compare",
     "fit_step",
     "from_state_space",
     "is_disturbance_detectable",
     "linear_system",
+    "minimum_horizon",
     "run",
     "tune_pi",
     "warm_up",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .certified import certified_terminal
 from .fallback import PlanMemory
 from .intake import Intake, Taken, check_size
 from .ocp import HorizonProblem
@@ -33,7 +34,8 @@ class NMPC:
     bounds: {"u": {name: (low, high)}, "du": {name: largest change per step}, "y": {name: (low,
         high)}}; u defaults to the system's box and may not leave it; y bounds are soft
     moves: how many steps each move lasts, [1, 1, 2, 4, ...] with sum N; default: one step each
-    terminal: "cost_to_go" (see CostToGo), None, or a matrix P (nx, nx) for |x_N - x_s|_P^2
+    terminal: "cost_to_go" (see CostToGo), None, a matrix P (nx, nx) for |x_N - x_s|_P^2, or a
+        certificate with rate and metric (see certified_terminal)
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
     soft_penalty: price of violating a bound by one range, in units of an error of one range
     solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge) or "ipopt"
@@ -54,7 +56,7 @@ class NMPC:
         bounds: Mapping[str, Any] | None = None,
         *,
         moves: Sequence[int] | None = None,
-        terminal: Literal["cost_to_go"] | np.ndarray | None = "cost_to_go",
+        terminal: Any = "cost_to_go",
         y_range: Any = None,
         soft_penalty: float = 100.0,
         solver: Literal["condensed", "ipopt"] = "condensed",
@@ -76,7 +78,10 @@ class NMPC:
         w = {"y": self.weights.y}
         self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=self.scales)
         self._to_go = CostToGo(system, self.weights)
-        self._terminal = _check_terminal(terminal, system.nx)
+        # a certificate's terminal law holds u_s, and pays for the move back to it
+        self._hold = float(_is_certificate(terminal))
+        given = certified_terminal(system, terminal, self.weights.y) if self._hold else terminal
+        self._terminal = _check_terminal(given, system.nx)
         self._memory = PlanMemory(self._problem)
         self._intake = Intake(system, self.horizon, self.weights.y > 0)
         self.reset()
@@ -156,7 +161,7 @@ class NMPC:
 
     def _terminal_weight(self, target: Target) -> tuple[np.ndarray, float]:
         if isinstance(self._terminal, np.ndarray) and target.ok:
-            return self._terminal, 0.0
+            return self._terminal, self._hold
         wanted = self._terminal is not None and target.ok
         found = self._to_go(target.x, target.u) if wanted else None
         P, holds = (np.zeros((self.system.nx,) * 2), False) if found is None else found
@@ -170,6 +175,10 @@ class NMPC:
 
     def _predict(self, now: Taken, plan: Plan | None) -> Prediction | None:
         return None if plan is None else Prediction(plan.u, self._problem.outputs(now.x, plan) + now.d)
+
+
+def _is_certificate(terminal: Any) -> bool:
+    return isinstance(terminal, Mapping) or getattr(terminal, "rate", None) is not None
 
 
 def _check_terminal(terminal: Any, nx: int) -> Any:
