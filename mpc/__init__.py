@@ -2,6 +2,7 @@
 
 from .certified import certified_terminal, minimum_horizon
 from .closed_loop import Controller, Process, run
+from .delay import with_delay
 from .ekf import EKF, is_disturbance_detectable
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
@@ -44,5 +45,6 @@ __all__ = [
     "run",
     "tune_pi",
     "warm_up",
+    "with_delay",
     "with_output_disturbance",
 ]
