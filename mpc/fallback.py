@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from .fast_call import FastCall
 from .ocp import HorizonProblem
 from .plan import Plan
 from .settings import limit_input
-from .system import evaluate
 from .target import Target
 
 
@@ -13,7 +13,7 @@ class PlanMemory:
     """Keeps the last plan, shifted by one step for every step that passes."""
 
     def __init__(self, problem: HorizonProblem):
-        self._problem = problem
+        self._problem, self._f = problem, FastCall(problem.system.f)
         self.reset()
 
     def reset(self) -> None:
@@ -44,7 +44,7 @@ class PlanMemory:
         if plan is None:
             return
         u_last = target.u if target.ok else plan.u[-1]
-        x_last = evaluate(self._problem.system.f, plan.x[-1], plan.u[-1])
+        x_last = self._f(plan.x[-1], plan.u[-1])[0]
         self._left -= 1
         self.guess = self._problem.shift(plan, u_last, x_last)
 

@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .fast_call import FastCall
 from .reference import Reference
-from .system import System, evaluate
+from .system import System
 
 
 class Taken(NamedTuple):
@@ -27,6 +28,7 @@ class Intake:
 
     def __init__(self, system: System, horizon: int, tracked: np.ndarray):
         self._system, self._tracked = system, tracked
+        self._g = FastCall(system.g)
         self._reference = Reference(system.y_names, horizon)
         self.reset(None)
 
@@ -43,7 +45,7 @@ class Intake:
             self._d = np.where(np.isfinite(d), d, self._d)
             if not np.isfinite(d).all():
                 troubles.append("NaN disturbance estimate: last one kept")
-        y = evaluate(self._system.g, x) + self._d if np.isfinite(x).all() else None
+        y = self._g(x)[0] + self._d if np.isfinite(x).all() else None
         r, lost, absent = self._reference.take(reference, y, self._tracked)
         troubles += [f"NaN reference of {name}: last one kept" for name in lost]
         if u_prev is not None:

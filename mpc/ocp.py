@@ -6,6 +6,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
+from .fast_call import FastCall
 from .plan import Plan, Situation
 from .scales import Scales
 from .settings import Bounds, Weights, limit_input
@@ -44,7 +45,7 @@ class HorizonProblem:
         self.cost_unit = float(np.max(weights.y * scales.y_range**2))
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
-        self._g = system.g.map(self.N)
+        self._outputs = FastCall(system.g.map(self.N + 1))
         self.size_of_situation = sum(rows * columns for _, (rows, columns) in self.parameters())
 
     def parameters(self) -> list[tuple[str, tuple[int, int]]]:
@@ -121,8 +122,8 @@ class HorizonProblem:
 
     def outputs(self, x: np.ndarray, plan: Plan) -> np.ndarray:
         """g along the plan from x (nx,), (N + 1, ny), without the disturbance."""
-        later: Any = self._g(plan.x.T)
-        return np.vstack([evaluate(self.system.g, x), later.full().T])
+        y = self._outputs(np.concatenate([x, plan.x.ravel()]))[0]
+        return y.reshape(self.N + 1, -1).copy()
 
     def best(self, now: Situation, guess: Plan, others: Sequence[Plan]) -> tuple[Plan, float] | None:
         """Of other plans the cheapest, made admissible, and its cost; None if the guess is no dearer."""
