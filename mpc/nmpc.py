@@ -38,7 +38,8 @@ class NMPC:
         certificate with rate and metric (see certified_terminal)
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
     soft_penalty: price of violating a bound by one range, in units of an error of one range
-    solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge) or "ipopt"
+    solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge) or "ipopt";
+        default: condensed, but IPOPT where f is a long list of scalar operations
     iterations: of the condensed solver in a step, 1 for real-time iteration; None: to convergence
     max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit
     tol: of the solvers, on the scaled problem
@@ -59,7 +60,7 @@ class NMPC:
         terminal: Any = "cost_to_go",
         y_range: Any = None,
         soft_penalty: float = 100.0,
-        solver: Literal["condensed", "ipopt"] = "condensed",
+        solver: Literal["condensed", "ipopt"] | None = None,
         iterations: int | None = None,
         max_time: float | None = None,
         tol: float = 1e-8,

@@ -10,6 +10,9 @@ from .ipopt import IpoptSolver
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
 
+# An f of more scalar operations than this (an integrator with many substeps) takes a C compiler minutes.
+SCALAR_OPERATIONS = 300
+
 
 class Solved(NamedTuple):
     """A plan, its cost, its rung of the ladder ("solved", ...), and why it is no better; no plan: None and inf."""
@@ -31,11 +34,14 @@ class Solvers:
     def __init__(
         self,
         problem: HorizonProblem,
-        solver: Literal["condensed", "ipopt"],
+        solver: Literal["condensed", "ipopt"] | None,
         iterations: int | None,
         max_time: float | None,
         tol: float,
     ):
+        if solver is None:
+            scalars = problem.system.f.is_a("SXFunction") and problem.system.f.n_instructions() > SCALAR_OPERATIONS
+            solver = "ipopt" if scalars else "condensed"
         if solver not in ("condensed", "ipopt"):
             raise ValueError(f"solver is {solver!r}; choose 'condensed' or 'ipopt'")
         if iterations is not None and (solver == "ipopt" or iterations < 1):
