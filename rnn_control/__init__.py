@@ -3,6 +3,7 @@
 from .adversary import attack
 from .certificate import Certificate
 from .certify import certify
+from .construct import Contracting
 from .contract import CertificateError
 from .coverage import Coverage, coverage
 from .data import Experiment
@@ -29,7 +30,7 @@ from .tightness import Tightness
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
-    "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
+    "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
     "LipschitzRNN", "Model", "Network", "Report", "Scaler", "Score", "Tightness", "attack", "certify", "coverage",
     "diagnose", "fit", "plot_forgetting", "plot_pareto",
 ]  # fmt: skip

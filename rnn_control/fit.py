@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from .certificate import Certificate
 from .certify import TRAINABLE, certify
-from .contract import CertificateError, contract, roomiest_method
+from .contract import CertificateError, contract, fastest_method, roomiest_method
 from .data import Experiment
 from .diagnose import warn
 from .identified import IdentifiedModel
@@ -23,7 +23,7 @@ from .notebook import html_table
 from .objective import Objective
 from .readout import fit_readout
 from .scaler import Scaler
-from .search import Tracker, Validation, optimise
+from .search import Tracker, Validation, goes_deep, optimise
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +91,16 @@ def fit(
     """Identify a model from records by minimising its free-run error, subject to a stability certificate.
 
     model: architecture with its starting parameters; it is trained in place. train, valid: Experiments; without valid
-    the training error decides. certificate: "delta_iss", "iss" or None, enforced on the parameters while training and
+    the training error decides, or where the search goes deep (below) blocks of the record, a fifth, that are kept from
+    it. certificate: "delta_iss", "iss" or None, enforced on the parameters while training and
     on the model that is returned. method: condition to train with, "published", "weighted" or "auto" (the one that
     shrinks the starting model least). margin: 1 - rate that is aimed for: 0.01 forgets 99 % in some 500 steps.
     washout: samples at the start of each record whose errors do not count (at most a quarter of the record).
     initial: "estimated" (the records' initial states are trained along) or "washout" (records start at rest).
     window: cut the training records into windows of that many samples; None takes them whole. epochs: Adam steps on
     random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
+    Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
+    Levenberg-Marquardt, a tenth as many steps and a tenth of the patience.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
     inputs. seed: of the random windows. Ctrl-C returns the best model so far.
@@ -114,17 +117,21 @@ def fit(
     data = _windows(scaler, train, window, washout)
     if certificate is not None:
         warn(train)
-        method = roomiest_method(model, certificate, margin) if method == "auto" else method
+    is_enforced = certificate is not None and not model.is_certified_by_construction()
+    if certificate is not None and method == "auto":
+        method = (roomiest_method if is_enforced else fastest_method)(model, certificate, margin)
+    if is_enforced:
         contract(model, certificate, method, margin)
     fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
-    if certificate is not None:
+    if is_enforced:
         contract(model, certificate, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior)
     objective = Objective(model, kernel, data, estimate_x0=initial == "estimated", **options)
+    held = _hold_out(data) if valid is None and goes_deep(objective) else []
     w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
     us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
     with tqdm(total=epochs + polish, desc=f"fit {model.kind}", disable=None if progress else True, leave=False) as bar:
-        tracker = Tracker(objective, Validation(model, kernel, us, ys, w), bar)
+        tracker = Tracker(objective, Validation(model, kernel, us, ys, w, held), bar)
         interrupted = optimise(objective, tracker, epochs, polish, rate, patience, seed)
     return _result(objective, tracker, scaler, train, certificate, seed, interrupted, time.perf_counter() - started)
 
@@ -136,13 +143,14 @@ def _result(objective, tracker, scaler, train, certificate, seed, interrupted, s
             f"{len(tracker.rows)} iterations; train longer, sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
+    objective.model = objective.model.plain()
     if certificate is not None:
         # judged during training with the trained weights of the norm; a user's check starts from none
         contract(objective.model, certificate, objective.method, 1e-8)
     info: dict[str, Any] = dict(seed=seed, data=train.fingerprint(), certificate=certificate, version=_version())
     labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     identified = IdentifiedModel(objective.model, scaler, info=info, **labels)
-    proof = None if certificate is None else certify(identified, certificate)
+    proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
     _warn_of_poor(tracker, valid)
@@ -177,6 +185,20 @@ def _windows(scaler: Scaler, train: Experiment, window: int | None, washout: int
             ws.append(np.ones_like(ys[-1]))
             ws[-1][:skip] = 0
     return Batch(us, ys, ws)
+
+
+BLOCKS = 20
+"""Blocks of a record of which every fifth is kept from a training that would learn its noise."""
+
+
+def _hold_out(data: Batch) -> list[np.ndarray]:
+    """Weights of the samples that judge: every fifth block of each record; for the training their weight is zero."""
+    held = []
+    for w in data.w:
+        is_kept = (np.arange(len(w)) * BLOCKS // len(w) % 5 == 2)[:, None]
+        held.append(np.where(is_kept, w, 0.0))
+        w *= ~is_kept
+    return held
 
 
 def _check_options(model, train, valid, certificate, method, initial):

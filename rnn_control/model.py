@@ -47,6 +47,14 @@ class Model(nn.Module, ABC):
                 raise ValueError(f"{name} is {value!r}; it must be a positive whole number")
         self.nu, self.ny, self.nx, self.config = int(nu), int(ny), int(nx), config
 
+    def plain(self) -> "Model":
+        """The model to keep after training: itself, unless it was wrapped only to be trained."""
+        return self
+
+    def is_certified_by_construction(self) -> bool:
+        """Whether theta() cannot leave the certified set, so that nothing else need keep a search inside it."""
+        return False
+
     def spec(self) -> dict[str, Any]:
         """What it takes to build the architecture again: `models.build(spec)`."""
         return {"kind": self.kind, **self.config}
@@ -54,6 +62,10 @@ class Model(nn.Module, ABC):
     def theta(self) -> Params:
         """Explicit parameters from the free ones; here they are the same."""
         return Params({**dict(self.named_buffers()), **dict(self.named_parameters())})
+
+    def forward(self) -> Params:
+        """Calling a model gives its explicit parameters (what torch.func.functional_call needs)."""
+        return self.theta()
 
     def input_box(self) -> Tensor:
         """|u_i| <= 1: the box of inputs that the conditions assume unless told otherwise."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch.func import functional_call
 
 from .bounds import Bound, perron_weights
 from .certify import condition, is_proved
@@ -32,7 +33,8 @@ class Objective:
         self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0
         self.free = [v for v in model.parameters() if v.requires_grad]
         self.sizes = [v.numel() for v in self.free]
-        self.n_theta, self.n_scale = sum(self.sizes), model.nx if method == "weighted" and property else 0
+        self.is_free = property is None or model.is_certified_by_construction()
+        self.n_theta, self.n_scale = sum(self.sizes), 0 if self.is_free or method != "weighted" else model.nx
         self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
         self.input_box = model.input_box()
         self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
@@ -121,9 +123,53 @@ class Objective:
         g_x0[pick] += 2 * self.prior_x0 * x0[pick] / x0[pick].size
         return value, np.concatenate([g_theta + 2 * self.decay * theta, g_scale, g_x0.ravel()[: self.n_x0]])
 
+    def gauss_newton(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """J, its gradient, and the Gauss-Newton approximation of its Hessian: J'J of everything that is squared."""
+        value, gradient = self(v)
+        x0, n = self.initial_states(v), self.n_theta
+        total = sum(float(w.sum()) for w in self.data.w)
+        _, _, squares = self.kernel.gauss_newton(self.model.theta(), x0, self.data)
+        T = self.explicit_by_free()
+        m, seen = len(T), np.r_[0:n, n + self.n_scale : len(v)]
+        if not self.n_x0:
+            squares, seen = squares[:m, :m], seen[:n]
+        cross = T.T @ squares[:m]
+        H = np.zeros((len(v), len(v)))
+        H[np.ix_(seen, seen)] = np.block([[cross[:, :m] @ T, cross[:, m:]], [cross[:, m:].T, squares[m:, m:]]])
+        H *= 2 / total
+        H[range(n), range(n)] += 2 * self.decay
+        H[range(n + self.n_scale, len(v)), range(n + self.n_scale, len(v))] += 2 * self.prior_x0 / max(self.n_x0, 1)
+        slopes = self.penalty_slopes(v)
+        return value, gradient, H + 2 * self.penalty * slopes.T @ slopes
+
+    def explicit_by_free(self) -> np.ndarray:
+        """Jacobian of the explicit parameters, as the kernel lists them, with respect to the free ones."""
+        names = [name for name, value in self.model.named_parameters() if value.requires_grad]
+
+        def explicit(flat):
+            parts = zip(names, self.free, torch.split(flat, self.sizes), strict=True)
+            p = functional_call(self.model, {name: part.reshape(like.shape) for name, like, part in parts}, ())
+            return torch.cat([p[name].flatten() for name in self.kernel.wrt])
+
+        free = torch.cat([value.detach().flatten() for value in self.free])
+        return torch.autograd.functional.jacobian(explicit, free, vectorize=True).numpy()
+
+    def penalty_slopes(self, v: np.ndarray) -> np.ndarray:
+        """Gradients of those excesses that are positive, a row each."""
+        if self.is_free:
+            return np.zeros((0, len(v)))
+        w, leaf = self.scale(v)
+        bound = condition(self.model, self.model.theta(), self.input_box, self.property, self.method, w)
+        excess, wrt = bound.excess(self.margin), self.free if leaf is None else [*self.free, leaf]
+        rows = np.zeros((int((excess > 0).sum()), len(v)))
+        for row, value in zip(rows, excess[excess > 0], strict=True):
+            parts = torch.autograd.grad(value, wrt, retain_graph=True, materialize_grads=True)
+            row[: self.n_theta + self.n_scale] = np.concatenate([part.numpy().ravel() for part in parts])
+        return rows
+
     def penalty_term(self, p, v):
         """penalty sum_i max(0, excess_i)^2 as a tensor, and the leaf of the log weights."""
-        if self.property is None:
+        if self.is_free:
             return None, None
         w, leaf = self.scale(v)
         bound = condition(self.model, p, self.input_box, self.property, self.method, w)

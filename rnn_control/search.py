@@ -1,4 +1,8 @@
-"""The search for the best certified model: Adam, then L-BFGS under a growing penalty, every iterate judged."""
+"""The search for the best certified model, every iterate judged: Adam, then L-BFGS under a growing penalty.
+
+Where nothing has to be enforced, because no certificate is asked for or the model has it by construction, and the model
+is small, Levenberg-Marquardt takes the place of L-BFGS: it goes far deeper in the same time.
+"""
 
 from dataclasses import dataclass, field
 
@@ -11,6 +15,7 @@ from .certify import is_proved
 from .contract import CertificateError, contract
 from .initial import initial_state
 from .kernel import Kernel
+from .levenberg import LARGEST, levenberg
 from .model import Model
 from .objective import Objective
 
@@ -29,7 +34,7 @@ class Tracker:
 
     def __call__(self, v: np.ndarray, loss: float) -> None:
         bound = self.objective.bound(v)
-        error = self.valid(self.objective.error)
+        error = self.valid(self.objective, v)
         residual = float("nan") if bound is None else float(bound.residual.max())
         if error < self.best_error and (bound is None or is_proved(bound)):
             self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
@@ -45,17 +50,21 @@ class Tracker:
 
 @dataclass
 class Validation:
-    """Normalised free-run error on the validation records, RMSE over std, pooled; without any, that of the training."""
+    """Normalised free-run error on the validation records, RMSE over std, pooled; without any, that on `held`.
+
+    held: weights (T, ny) of the training records' samples that were kept from the training to judge it.
+    """
 
     model: Model
     kernel: Kernel
     us: list[np.ndarray]
     ys: list[np.ndarray]
     washout: int
+    held: list[np.ndarray]
 
-    def __call__(self, training_error: float) -> float:
+    def __call__(self, objective: Objective, v: np.ndarray) -> float:
         if not self.us:
-            return training_error
+            return self.held_error(objective, v) if self.held else objective.error
         w = self.washout
         x0 = np.stack(
             [initial_state(self.kernel, self.model, u[:w], y[:w]) for u, y in zip(self.us, self.ys, strict=True)]
@@ -66,9 +75,23 @@ class Validation:
         value = float(np.sqrt(((error / np.maximum(spread, 1e-9)) ** 2).mean()))
         return value if np.isfinite(value) else np.inf
 
+    def held_error(self, objective: Objective, v: np.ndarray) -> float:
+        runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), objective.data.u)
+        parts = zip(self.held, objective.data.y, runs, strict=True)
+        squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, (_, yhat) in parts)
+        value = (squares / sum(float(w.sum()) for w in self.held)) ** 0.5
+        return value if np.isfinite(value) else np.inf
 
+
+STEP_WORTH, ROUNDS = 10, 5
+"""Iterations of L-BFGS that a Levenberg-Marquardt step replaces in the budget; how often the prior is renewed."""
 STAGES = (1.0, 10.0, 100.0)
 """Weight of the stability penalty in the stages of L-BFGS."""
+
+
+def goes_deep(objective: Objective) -> bool:
+    """Whether the search will be by Levenberg-Marquardt."""
+    return objective.is_free and objective.n_theta + objective.n_x0 <= LARGEST
 
 
 def optimise(
@@ -80,6 +103,9 @@ def optimise(
         objective.settle(v, 1.0)
         tracker(v, objective(v)[0])
         v = _adam(objective, tracker, v, epochs, rate, np.random.default_rng(seed))
+        if goes_deep(objective):
+            _levenberg(objective, tracker, v, polish, patience)
+            return False
         for i, penalty in enumerate(STAGES):
             objective.settle(v, penalty)
             v = _lbfgs(objective, tracker, v, polish // len(STAGES), patience)
@@ -132,6 +158,20 @@ def _lbfgs(objective, tracker, v, iterations, patience) -> np.ndarray:
         ).x
     except _Stalled:
         return last["v"]
+
+
+def _levenberg(objective, tracker, v, iterations, patience) -> None:
+    """Levenberg-Marquardt steps, each worth some ten of L-BFGS; the prior follows the error. Stops as L-BFGS does."""
+
+    def report(v, value):
+        tracker(v, value)
+        return tracker.stalled(max(patience // STEP_WORTH, 1))
+
+    for _ in range(ROUNDS):
+        objective.settle(v, 1.0)
+        v = levenberg(objective, v, max(iterations // (STEP_WORTH * ROUNDS), 1), report)
+        if tracker.stalled(max(patience // STEP_WORTH, 1)):
+            return
 
 
 def _repair(objective, tracker, v) -> np.ndarray:

@@ -33,6 +33,9 @@ class EquilibriumNetwork(Model):
     @abstractmethod
     def theta(self) -> Params: ...
 
+    def is_certified_by_construction(self) -> bool:
+        return True
+
     def f(self, p: Params, x, u):
         v = p.C1 @ x + p.D12 @ u + p.b_v
         w = tanh(v[:1])
@@ -130,6 +133,8 @@ class REN(EquilibriumNetwork):
 
     def theta(self) -> Params:
         p = self.explicit(positive(self.X.double()))
+        size = p.P.trace() / self.nx  # P and lam prove the same at any common size; at this one float32 can hold them
+        p["P"], p["lam"] = p.P / size, p.lam / size
         free = {k: v for k, v in self.named_parameters() if k != "X"}
         return Params({k: v.to(self.X.dtype).contiguous() for k, v in {**p, **free}.items() if k != "E"})
 

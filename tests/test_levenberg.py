@@ -1,0 +1,74 @@
+"""Levenberg-Marquardt: its curvature is that of the objective, and it arrives where it should."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from zoo import identified, inputs, quick_gru
+
+from rnn_control import GRU, MODELS, REN, Contracting, Experiment, fit
+from rnn_control.fit import _hold_out, _windows
+from rnn_control.kernel import make_kernel
+from rnn_control.objective import Objective
+from rnn_control.scaler import Scaler
+
+
+def record(samples, seed):
+    truth = identified(quick_gru(1, 1, 2, seed=5))
+    u = truth.scaler.u_out(inputs(np.random.default_rng(seed), samples, 1))
+    return Experiment(u, truth.simulate(u), 2.0)
+
+
+def objective(model, **options):
+    train = record(60, 0)
+    data = _windows(Scaler.fit(train), train, None, 10)
+    options = dict(property=None, method="weighted", margin=0.01, estimate_x0=True) | options
+    return Objective(model, make_kernel(model, compiled=False), data, **options)
+
+
+CASES = [*MODELS, "contracting", "penalty"]
+
+
+def case(kind):
+    if kind == "penalty":
+        return objective(GRU(1, 1, 2), property="delta_iss", margin=0.5)
+    model = Contracting(GRU(1, 1, 2), rate=0.7) if kind == "contracting" else MODELS[kind](1, 1, 2)
+    return objective(model)
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_gauss_newton_gradient_and_curvature_belong_together(kind):
+    J = case(kind)
+    v = J.start()
+    value, g, H = J.gauss_newton(v)
+    assert value == J(v)[0]
+    assert_allclose(g, J(v)[1])
+    assert_allclose(H, H.T, atol=1e-9 * abs(H).max())
+    assert np.linalg.eigvalsh(H)[0] > -1e-9 * abs(H).max()
+
+
+def test_curvature_is_the_hessian_where_the_residuals_vanish():
+    J = objective(quick_gru(1, 1, 2, seed=5), estimate_x0=False, prior=0.0)
+    v = J.start()
+    yhat = J.kernel.simulate(J.model.theta(), J.initial_states(v), J.data.u)[0][1]
+    J.data.y[0][:] = yhat
+    H, h = J.gauss_newton(v)[2], 1e-5
+    for i in (0, len(v) // 2, len(v) - 1):
+        e = h * np.eye(len(v))[i]
+        assert_allclose(H[i], (J(v + e)[1] - J(v - e)[1]) / (2 * h), rtol=1e-4, atol=1e-6 * abs(H).max())
+
+
+@pytest.mark.parametrize("model, certificate", [(GRU(1, 1, 3), None), (REN(1, 1, 3, neurons=3), "delta_iss")])
+def test_search_goes_deep_without_a_penalty(model, certificate):
+    options = dict(certificate=certificate, epochs=20, polish=400, washout=20, progress=False)
+    result = fit(model, record(300, 0), record(120, 1), **options)
+    assert result.model.score(record(200, 2)).fit[0] > 98
+    assert certificate is None or result.certificate.holds
+
+
+def test_held_out_blocks_judge_and_do_not_train():
+    train = record(300, 0)
+    data = _windows(Scaler.fit(train), train, None, 10)
+    held = _hold_out(data)
+    assert 0.15 < held[0].mean() < 0.25
+    assert not (data.w[0] * held[0]).any()
+    assert (data.w[0] + held[0])[10:].all()
