@@ -164,7 +164,8 @@ def _overshoot(bound: Bound) -> float:
 def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
     """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state, or block.
 
-    The weighted condition and the matrix inequality have sharper gains, column by column. For ISS a last column holds the levels of the offset.
+    The weighted condition and the matrix inequality have sharper gains, column by column. For ISS a last column
+    holds the levels of the offset.
     """
     C = plain.output_map(p)
     if method == "weighted":

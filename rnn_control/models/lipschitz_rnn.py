@@ -18,7 +18,7 @@ class LipschitzRNN(Model):
     """
 
     kind = "lipschitz_rnn"
-    recurrent = ("MW",)
+    recurrent = ("MA", "MW")
 
     def __init__(
         self, nu: int, ny: int, size: int = 8, *, beta: float = 0.75, gamma_A: float = 0.5, gamma_W: float = 0.05,
