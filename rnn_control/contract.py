@@ -58,7 +58,7 @@ def roomiest_method(model: Model, property: str, margin: float) -> str:
 
 
 @torch.no_grad()
-def fastest_method(model: Model, property: str, margin: float) -> str:
+def fastest_method(model: Model, property: str) -> str:
     """The condition that holds with the best rate for the model as it is."""
     bounds = {m: condition(model, model.theta(), model.input_box(), property, m) for m in TRAINABLE[property]}
     return min(bounds, key=lambda m: (not is_proved(bounds[m]), float(bounds[m].rate)))

@@ -117,14 +117,14 @@ def fit(
     data = _windows(scaler, train, window, washout)
     if certificate is not None:
         warn(train)
-    is_enforced = certificate is not None and not model.is_certified_by_construction()
+    enforced = None if model.is_certified_by_construction() else certificate
     if certificate is not None and method == "auto":
-        method = (roomiest_method if is_enforced else fastest_method)(model, certificate, margin)
-    if is_enforced:
-        contract(model, certificate, method, margin)
+        method = roomiest_method(model, certificate, margin) if enforced else fastest_method(model, certificate)
+    if enforced is not None:
+        contract(model, enforced, method, margin)
     fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
-    if is_enforced:
-        contract(model, certificate, method, margin)
+    if enforced is not None:
+        contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior)
     objective = Objective(model, kernel, data, estimate_x0=initial == "estimated", **options)
     held = _hold_out(data) if valid is None and goes_deep(objective) else []

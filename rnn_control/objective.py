@@ -156,7 +156,7 @@ class Objective:
 
     def penalty_slopes(self, v: np.ndarray) -> np.ndarray:
         """Gradients of those excesses that are positive, a row each."""
-        if self.is_free:
+        if self.is_free or self.property is None:
             return np.zeros((0, len(v)))
         w, leaf = self.scale(v)
         bound = condition(self.model, self.model.theta(), self.input_box, self.property, self.method, w)
@@ -169,7 +169,7 @@ class Objective:
 
     def penalty_term(self, p, v):
         """penalty sum_i max(0, excess_i)^2 as a tensor, and the leaf of the log weights."""
-        if self.is_free:
+        if self.is_free or self.property is None:
             return None, None
         w, leaf = self.scale(v)
         bound = condition(self.model, p, self.input_box, self.property, self.method, w)
