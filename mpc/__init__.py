@@ -9,6 +9,7 @@ from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
 from .pi import PI, Loop
 from .plotting import compare
 from .record import Record
+from .report import closed_loop_report
 from .state_space import from_state_space
 from .step_result import Prediction, StepResult
 from .system import DiscreteSystem, System, linear_system, with_output_disturbance
@@ -36,6 +37,7 @@ __all__ = [
     "SystemProcess",
     "Target",
     "certified_terminal",
+    "closed_loop_report",
     "compare",
     "fit_step",
     "from_state_space",

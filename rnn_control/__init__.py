@@ -11,6 +11,7 @@ from .diagnose import Finding, diagnose
 from .export import CasadiModel
 from .fit import FitResult, fit
 from .forgetting import plot_forgetting
+from .identification_report import identification_report
 from .identified import IdentifiedModel
 from .metrics import Score
 from .model import Model
@@ -24,6 +25,7 @@ from .models.network import Cascade, Network
 from .models.nnarx import NNARX
 from .models.ren import REN, LipschitzREN
 from .pareto import plot_pareto
+from .readiness import Readiness, control_readiness
 from .report import Report
 from .scaler import Scaler
 from .tightness import Tightness
@@ -31,6 +33,6 @@ from .tightness import Tightness
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
-    "LipschitzRNN", "Model", "Network", "Report", "Scaler", "Score", "Tightness", "attack", "certify", "coverage",
-    "diagnose", "fit", "plot_forgetting", "plot_pareto",
+    "LipschitzRNN", "Model", "Network", "Readiness", "Report", "Scaler", "Score", "Tightness", "attack", "certify",
+    "control_readiness", "coverage", "diagnose", "fit", "identification_report", "plot_forgetting", "plot_pareto",
 ]  # fmt: skip

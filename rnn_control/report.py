@@ -12,6 +12,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 LARGEST_SVG = 600_000  # bytes: long records are drawn as pixels instead
+VERDICTS = {"good": "Good", "care": "Take care", "bad": "Bad"}
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --page: #fff; --line: #d0d7de;
@@ -30,7 +31,7 @@ p { white-space: pre-line; }
 dt { color: var(--soft); font-size: .85rem; }
 dd { margin: 0; font-size: 1.15rem; font-weight: 600; line-height: 1.3; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: min(100%, 24rem); font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
 caption, figcaption { color: var(--soft); font-size: .9rem; text-align: left; padding: .3rem 0; }
@@ -38,6 +39,14 @@ figure { margin: 1.5rem 0; }
 figure .wide { padding: .5rem; border: 1px solid var(--line); border-radius: .4rem;
   background: #fff; }
 figure svg, figure img { display: block; width: 100%; min-width: 28rem; height: auto; }
+@media screen and (prefers-color-scheme: dark) {
+  figure .wide { filter: invert(.9) hue-rotate(180deg); border-color: #ccc; } }
+.checks div { padding: .5rem .8rem; margin: .4rem 0; border: 1px solid var(--line);
+  border-left: .35rem solid var(--verdict); border-radius: .4rem; background: var(--card);
+  break-inside: avoid; }
+.checks dt { color: var(--ink); font-size: 1rem; font-weight: 600; }
+.checks dd { font-size: .95rem; font-weight: 400; }
+.good { --verdict: #2da44e; } .care { --verdict: #d4a72c; } .bad { --verdict: #cf222e; }
 @media print { @page { size: A4; margin: 18mm; }
   :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --card: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
@@ -91,6 +100,16 @@ class Report:
             tiles.append(f"<div><dt>{escape(str(label))}</dt><dd>{escape(shown)}</dd></div>")
         return self._add(f'<dl class="numbers">{"".join(tiles)}</dl>')
 
+    def checks(self, checks: Sequence[tuple[str, str, str]]) -> "Report":
+        """Cards of (name, verdict, text); the verdict is "good", "care" or "bad"."""
+        cards = []
+        for name, verdict, text in checks:
+            if verdict not in VERDICTS:
+                raise ValueError(f'the verdict of "{name}" is {verdict!r}; it is one of {", ".join(VERDICTS)}')
+            title = f"<dt>{escape(VERDICTS[verdict])}: {escape(name)}</dt>"
+            cards.append(f'<div class="{verdict}">{title}<dd>{escape(text)}</dd></div>')
+        return self._add(f'<dl class="checks">{"".join(cards)}</dl>')
+
     def table(self, header: Sequence[str], rows: Sequence[Sequence], caption: str = "") -> "Report":
         """A table; numbers are shown with 4 digits, strings as they are."""
         rows = [list(row) for row in rows]
@@ -138,7 +157,7 @@ class Report:
 
 
 def _cell(value):
-    return value if isinstance(value, str) else _number(value)
+    return value.replace("->", "\u2192") if isinstance(value, str) else _number(value)
 
 
 def _number(value):

@@ -10,7 +10,7 @@ from .records import read_record, reading
 from .types import INPUT_FILE, Columns, Known, OutputFile, as_json, example, model_kinds
 
 EPILOG = example(
-    "rnn-control fit reactor.csv --inputs F,Q --outputs C_B,T --dt 30 --out model.safetensors",
+    "rnn-control fit reactor.csv --inputs F,Q --outputs C_B,T --dt 30 --out model.safetensors --report fit.html",
     "rnn-control fit log.csv --inputs u --outputs y --time t --time-unit min --model lstm --size 12",
 )
 
@@ -32,15 +32,18 @@ EPILOG = example(
 @click.option("--polish", type=click.IntRange(min=0), default=1500, help="L-BFGS iterations.")
 @click.option("--seed", type=int, default=0)
 @click.option("--out", type=OutputFile(".safetensors"), default="model.safetensors", help="Model file to write.")
+@click.option("--report", type=OutputFile(".html"), help="Page to write: data, fit, residuals, certificate, readiness.")
 @as_json
-def fit(data, inputs, outputs, input_units, output_units, split, kind, size, certificate, seed, out, as_json, **rest):
+def fit(
+    data, inputs, outputs, input_units, output_units, split, kind, size, certificate, seed, out, report, as_json, **rest
+):
     """Identify a model from the CSV file DATA and write it to --out.
 
     The first part of the record trains, the second chooses, the third judges. Exit code 1: no certified model.
     """
     how = {k: rest.pop(k) for k in ("dt", "time", "time_unit", "gaps", "sep")}
     record = read_record(data, inputs, outputs, how, u_units=input_units, y_units=output_units)
-    from rnn_control import MODELS, CertificateError
+    from rnn_control import MODELS, CertificateError, identification_report
     from rnn_control import fit as identify
 
     train, valid, test = record.split(*split)
@@ -55,11 +58,14 @@ def fit(data, inputs, outputs, input_units, output_units, split, kind, size, cer
     shortest = min(len(u) for u in test.us)
     score = result.model.score(test, min(rest["washout"], shortest // 2))
     path, proof = result.model.save(out), result.certificate
+    page = identification_report(result, train, valid, test, report, rest["washout"]) if report else None
     summary = {
         "model": path, "kind": kind, "states": model.nx, **score_dict(score), "seconds": result.seconds,
         "iterations": len(result.history["loss"]), "kept": result.best_iteration, "interrupted": result.interrupted,
+        "report": page,
         "certificate": None if proof is None else json.loads(proof.to_json()),
     }  # fmt: skip
     tables = [score_rows(score), *([Rows("Certificate", (), proof.rows())] if proof else [])]
-    show(summary, [*tables, Rows("", (), [("model", str(path)), ("trained in", f"{result.seconds:.1f} s")])], as_json)
+    files = [("model", str(path)), *([("report", str(page))] if page else [])]
+    show(summary, [*tables, Rows("", (), [*files, ("trained in", f"{result.seconds:.1f} s")])], as_json)
     return 0

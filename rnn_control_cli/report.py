@@ -34,47 +34,22 @@ def report(result, data, washout, out, as_json, **how):
 
 
 def of_model(path: Path, data: Path | None, washout: int, how):
-    """Certificate, and the free run on a record."""
+    """The page of an identification, judged on a record; without one, the certificate alone."""
     from rnn_control import IdentifiedModel, Report, certify
+    from rnn_control.identification_report import model_page
 
     model = IdentifiedModel.load(path)
+    if data:
+        return model_page(model, {data.name: read_for_model(data, model, how)}, None, washout, f"Model {path.stem}")
     certificate = certify(model)
     page = Report(f"Model {path.stem}")
     page.key_numbers([("cell", model.model.kind), ("states", model.model.nx), ("sampling time", model.dt, "s")])
-    if data:
-        record = read_for_model(data, model, how)
-        score = model.score(record, washout)
-        page.heading(f"Free run on {data.name}")
-        page.table(
-            ["output", "FIT [%]", "RMSE", "unit"],
-            list(zip(score.y_names, score.fit, score.rmse, score.y_units, strict=True)),
-        )
-        page.figure(model.plot(record, washout), "Grey: samples that give the initial state").figure(
-            record.plot(), "Record"
-        )
-    page.heading("Certificate").table(["", "proved" if certificate.holds else "found"], certificate.rows())
-    return page
+    return page.heading("Certificate").table(["", "proved" if certificate.holds else "found"], certificate.rows())
 
 
 def of_record(path: Path):
-    """The metrics and the figure of a closed loop."""
-    from mpc import Record
+    """The page of a closed loop."""
+    from mpc import Record, closed_loop_report
     from rnn_control import Report
 
-    record = Record.load(path)
-    m = record.metrics()
-    page = Report(f"Closed loop {path.stem}")
-    page.key_numbers(
-        [
-            ("steps", len(record)),
-            ("steps not ok", m["failed_steps"]),
-            ("step median", 1e3 * m["solve_time_median"], "ms"),
-        ]
-    )
-    last = {n: offsets[-1] if offsets else None for n, offsets in m["offset"].items()}
-    rows = [
-        (n, u, m["ise"][n], last[n], m["output_violations"][n])
-        for n, u in zip(record.y_names, record.y_units, strict=True)
-    ]
-    page.table(["output", "unit", "ISE [unit^2 s]", "last offset", "samples out of bounds"], rows)
-    return page.figure(record.plot(), "References dashed, bounds dotted")
+    return closed_loop_report(Record.load(path), Report(f"Closed loop {path.stem}"))

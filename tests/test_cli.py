@@ -144,7 +144,7 @@ def test_reports_of_a_model_and_of_a_loop(folder, command):
     assert command("report closed_loop.npz --out loop.html")[0] == 0
     code, found = parsed(command("report model.safetensors --data record.csv --json"))
     page = Path(found["report"]).read_text()
-    assert code == 0 and "99 % forgotten after" in page and page.count("<svg") == 2
+    assert code == 0 and "99 % forgotten after" in page and "Control-readiness" in page and page.count("<figure>") == 6
     assert "last offset" in Path("loop.html").read_text()
 
 

@@ -15,7 +15,7 @@ LEVELS = (
     "ops bounds check checks output_error files notebook",
     "certificate",
     "lure wiring",
-    "gaps columns records_plot metrics pareto report tightness",
+    "gaps columns records_plot metrics pareto report tightness residuals",
     "partition variables tables",
     "readers",
     "data",
@@ -32,10 +32,11 @@ LEVELS = (
     "initial",
     "identified",
     "certify forgetting readout interop.program interop.onnx_files interop.python_control interop.weights",
-    "contract objective adversary interop.c_source interop.matlab interop.do_mpc_model",
-    "construct levenberg interop",
+    "contract objective adversary steady_map interop.c_source interop.matlab interop.do_mpc_model",
+    "construct levenberg interop readiness",
     "search",
     "fit",
+    "identification_report",
     "__main__",
 )
 SAME_LEVEL = {("models", "models.*")}  # the exceptions: (importer, imported)

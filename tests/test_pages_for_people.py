@@ -1,0 +1,84 @@
+"""Pages of an identification and of a closed loop: whole, self-contained, every figure there, readable when narrow."""
+
+import re
+import shutil
+import subprocess
+from html import escape
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from test_readiness import record
+from test_report import Page
+from zoo import identified, quick_gru
+
+from mpc import NMPC, OffsetFreeObserver, SystemProcess, closed_loop_report, run
+from rnn_control import FitResult, Report, certify, identification_report
+
+SECTIONS = {
+    "identification": ["Control-readiness", "Data", "Free run", "Residuals", "Certificate", "Step responses",
+                       "Steady-state map", "Training"],
+    "loop": ["Trajectories", "Outputs", "Controller"],
+}  # fmt: skip
+FIGURES = {"identification": 7, "loop": 2}
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """name -> file."""
+    folder, model = tmp_path_factory.mktemp("pages"), identified(quick_gru(1, 2, 3, seed=3))
+    history = {name: np.array([0.3, 0.2]) for name in ("loss", "valid", "residual")}
+    result = FitResult(model, certify(model), history, best_iteration=1, interrupted=False, seconds=1.0)
+    path = identification_report(result, *record(model, 500).split(0.5, 0.25), folder / "identification.html")
+    system = model.to_casadi()
+    reference = [(0.0, model.scaler.y_mean), (8.0, model.scaler.y_mean + 0.1 * model.scaler.y_std)]
+    reference = {name: [(t, float(v[j])) for t, v in reference] for j, name in enumerate(model.y_names)}
+    loop = run(SystemProcess(system), NMPC(system, 3), OffsetFreeObserver(system), reference, 8, progress=False)
+    closed_loop_report(loop, Report("Loop")).save(folder / "loop.html")
+    plt.close("all")
+    return {"identification": path, "loop": folder / "loop.html"}
+
+
+@pytest.fixture(params=SECTIONS)
+def name(request):
+    return request.param
+
+
+def test_page_has_every_section_and_figure(pages, name):
+    html = pages[name].read_text()
+    assert re.findall("<h2>(.*?)</h2>", html) == SECTIONS[name]
+    assert html.count("<figure>") == len(re.findall("<svg role|<img alt", html)) == FIGURES[name]
+
+
+def test_page_is_whole_and_needs_nothing_else(pages, name):
+    page = Page()
+    page.feed(pages[name].read_text())
+    assert page.open == [] and len(page.ids) == len(set(page.ids)) > 20 and "script" not in page.tags
+    assert {t.lstrip("#") for t in page.targets if not t.startswith("data:")} <= set(page.ids)
+
+
+def test_certificate_stands_beside_what_was_seen(pages):
+    html = pages["identification"].read_text()
+    assert "certified</th>" in html and "decay rate per step" in html and "K per L/min" in html
+
+
+WATCH = """<script>const f = document.querySelector("iframe"); f.onload = () => { const d = f.contentDocument,
+  drawn = [...d.querySelectorAll("svg, img")].filter(e => e.getBoundingClientRect().height > 50).length,
+  beyond = d.documentElement.scrollWidth - d.documentElement.clientWidth;
+  document.querySelector("p").textContent = `beyond ${beyond} drawn ${drawn}`; };</script>"""
+
+
+@pytest.mark.parametrize("width", [320, 900])
+def test_page_is_no_wider_than_the_screen_in_a_browser(pages, name, width, tmp_path):
+    """Where there is no browser, its rule is read instead: whatever is wide scrolls in a box of its own."""
+    html = pages[name].read_text()
+    assert html.count('class="wide"') == html.count("<table>") + FIGURES[name] and "overflow-x: auto" in html
+    if CHROMIUM is None:
+        return
+    frame = f'<p></p><iframe width="{width}" srcdoc="{escape(html)}"></iframe>{WATCH}'
+    (tmp_path / "page.html").write_text(frame)
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}/c"]
+    line = [CHROMIUM, *quiet, "--virtual-time-budget=5000", "--dump-dom", f"file://{tmp_path}/page.html"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert f"<p>beyond 0 drawn {FIGURES[name]}</p>" in done.stdout and "CONSOLE" not in done.stderr
