@@ -13,7 +13,7 @@ QUICK ?=
 PYTEST_ARGS ?= -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test lint format types clean distclean FORCE
+.PHONY: help install demo demo-short test lint format types docs clean distclean FORCE
 
 help:
 	@echo "make install     .venv with pinned versions (the targets below do it when needed)"
@@ -23,6 +23,7 @@ help:
 	@echo "make lint        ruff check and format, nothing is changed"
 	@echo "make format      ruff format and the fixes that are safe"
 	@echo "make types       pyright on the packages"
+	@echo "make docs        the documentation as a site, in site/; a warning is an error"
 	@echo "make clean       remove results and caches; distclean removes .venv too"
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made from"
 
@@ -67,8 +68,13 @@ format: $(STAMP)
 types: $(STAMP)
 	$(PY) -m pyright --pythonpath $(PY)
 
+# its packages are installed the first time it is asked for: tests need none of them
+docs: $(STAMP)
+	$(PY) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
 clean:
-	rm -rf out build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf out site build dist *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mpc import NMPC, PI, OffsetFreeObserver, compare, run, tune_pi
+from mpc import NMPC, PI, OffsetFreeObserver, closed_loop_report, compare, run, tune_pi
 from plants import PLANTS, random_steps
-from rnn_control import GRU, Experiment, Report, certify, fit, plot_forgetting
+from rnn_control import GRU, Experiment, Report, certify, fit, identification_report, plot_forgetting
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--quick", action="store_true", help="a shorter record and training, for a check in a minute")
@@ -111,6 +111,10 @@ report.figure(
     compare(list(records.values()), list(records)), "Set-points, feed disturbance at 90 min, saturation at 120"
 )
 path = report.save(args.out / "report.html")
+pages = [
+    identification_report(result, train, valid, test, args.out / "identification.html"),
+    closed_loop_report(next(iter(records.values())), Report("NMPC, certified GRU")).save(args.out / "closed_loop.html"),
+]
 compare(list(records.values()), list(records)).savefig(args.out / "closed_loop.png", dpi=150)
 files = f"{args.out / 'reactor.safetensors'} {args.out / 'certificate.json'}"
-print(f"report: {path}\nto prove it again: python -m rnn_control.check {files}")
+print(f"report: {path}; more: {pages[0]} {pages[1]}\nto prove it again: python -m rnn_control.check {files}")

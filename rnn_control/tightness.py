@@ -14,7 +14,7 @@ LEFT = (0.5, 0.1, 0.01)
 class Tightness:
     """A certificate, and what trajectories inside its domain were seen to do; the truth lies in between.
 
-    rate: no certificate in any norm can promise less (from a periodic orbit). gain [output][input]: differences of
+    rate: no certificate in any norm can promise less (from a periodic orbit). `gain[output][input]`: differences of
     this size per unit of input difference exist, in the units of the channels. steps: the longest times after which a
     difference was still larger than the shares LEFT (None: it never fell below, as long as we looked).
     worst_input (T, nu): the periodic input, in the units of the channels, that is forgotten most slowly.
@@ -32,7 +32,7 @@ class Tightness:
         return (1 - self.rate) / (1 - self.certificate.rate) if self.certificate.holds else None
 
     def gain_gaps(self) -> tuple[tuple[float, ...], ...]:
-        """Certified over seen gain, [output][input]; infinite where no effect was seen."""
+        """Certified over seen gain, as `gain[output][input]`; infinite where no effect was seen."""
         pairs = zip(self.certificate.gain, self.gain, strict=True)
         return tuple(tuple(c / g if g > 0 else float("inf") for c, g in zip(*rows, strict=True)) for rows in pairs)
 

@@ -37,7 +37,7 @@ def certify(model, property_, method, rigorous, box, out, as_json):
     from rnn_control import certify as check_stability
 
     identified = IdentifiedModel.load(model)
-    certificate = check_stability(identified, property_, method, input_box(identified, box), rigorous)
+    certificate = check_stability(identified, property_, method, input_box(identified, box), rigorous=rigorous)
     text = certificate.to_json()
     if out and certificate.holds:
         with replacing(out) as [partial]:
