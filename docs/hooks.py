@@ -28,4 +28,6 @@ def _mathml(match: re.Match) -> str:
     tex = unescape(match[2])
     for command, known in MEANT.items():
         tex = re.sub(re.escape(command) + r"(?![a-zA-Z])", lambda _, k=known: k, tex)
-    return convert(tex, display="block" if match[1] == "div" else "inline")
+    if match[1] == "span":
+        return convert(tex)
+    return f'<div style="overflow-x: auto">{convert(tex, display="block")}</div>'

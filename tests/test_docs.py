@@ -1,4 +1,4 @@
-"""The documentation: every block of the tutorials runs as it stands, every page is in the contents, no link is broken."""
+"""The documentation: every block of the tutorials runs as it stands, every page is listed, no link is broken."""
 
 import importlib
 import re

@@ -116,3 +116,13 @@ def test_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         full().save(tmp_path / "r.html")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_check_says_its_verdict_in_words():
+    html = Report("t").checks([("gains <0>", "care", "one turns")]).to_html()
+    assert '<div class="care"><dt>Take care: gains &lt;0&gt;</dt><dd>one turns</dd></div>' in html
+
+
+def test_an_unknown_verdict_is_refused():
+    with pytest.raises(ValueError, match="'fine'; it is one of good, care, bad"):
+        Report("t").checks([("gains", "fine", "")])
