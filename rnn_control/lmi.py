@@ -27,9 +27,12 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
     true of them. Residual rate - 1; infinite where the cell multiplies values that have no bound.
     """
     radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
+    nothing = _bound(model, np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu, np.inf), np.inf, box)
+    if not all(torch.isfinite(v).all() for v in p.values()):
+        return nothing
     c = trace(model, p, radius, u_max.detach().numpy())
     if not all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)):
-        return _bound(model, np.inf, np.eye(model.nx), np.zeros(len(c.p)), np.full(model.nu, np.inf), np.inf, box)
+        return nothing
     rate, point = best_rate(c)
     C = model.output_map(p).detach().numpy()
     if rate < 1:

@@ -234,13 +234,13 @@ def test_lstm_that_only_the_largest_entry_would_accept_is_refused():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_esn_of_small_spectral_radius_and_large_norm_is_refused(seed):
+def test_small_spectral_radius_is_no_small_norm(seed):
     model = randomised(ESN(1, 1, 6), seed)
     with torch.no_grad():
         model.Wx.mul_(0.95 / torch.linalg.eigvals(model.Wx).abs().max())
         model.Wy.zero_()
     assert two_norm(model.Wx) > 1
-    assert not certify(model).holds
+    assert not certify(model, method="published").holds
 
 
 def test_steady_gain_is_no_underestimate_when_memory_is_very_long():

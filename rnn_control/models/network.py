@@ -176,18 +176,23 @@ class Network(Model):
         w = weights(A, B)
         rows = A @ w / w
         own = torch.stack([torch.minimum(b.gain().max(), b.drive / (1 - b.rate)) for b in bounds])
-        rest = own * r + torch.stack([torch.as_tensor(b.offset, dtype=r.dtype) for b in bounds])
+        rest = own * r + torch.stack([torch.as_tensor(b.offset, dtype=r.dtype).max() for b in bounds])
         loop = torch.eye(len(w), dtype=w.dtype) - own[:, None] * K
-        gain, offset = torch.linalg.solve_ex(loop, torch.stack([own * a, rest], 1)).result.T / w
+        levels = torch.linalg.solve_ex(loop, torch.stack([own * a, rest], 1)).result
+        reach = (K @ levels + torch.stack([a, r], 1)) / w[:, None]  # what inputs, and biases, put into each block
+        sharp = torch.cat([b.gain().clamp(max=g) * v for b, g, v in zip(bounds, own, reach[:, 0], strict=True)])
+        offset = torch.cat([
+            b.offset / wi + b.gain().clamp(max=g) * v
+            for b, g, v, wi in zip(bounds, own, reach[:, 1], w, strict=True)
+        ])  # fmt: skip
         # a quadratic norm does not fit into a maximum of blocks: nothing is proved here (the weighted condition may)
         nothing = torch.nan if any(b.metric is not None for b in bounds) else 0.0
         residual = torch.cat([*(b.residual.flatten() for b in bounds), rows - 1]) + nothing
         scale = torch.cat([wi * b.scale for wi, b in zip(w, bounds, strict=True)])
-        sharp = torch.cat([g.expand(len(b.blocks)) for g, b in zip(gain, bounds, strict=True)])
         blocks = tuple(block for b in bounds for block in b.blocks)
         order = 2.0 if any(b.input_ord == 2 for b, reads in zip(bounds, a, strict=True) if reads) else torch.inf
         box = self.start_box(p, u_max, bounds)
-        return Bound(residual, rows.max(), scale, blocks, (B / w).max(), order, box, offset.max(), sharp, rows)
+        return Bound(residual, rows.max(), scale, blocks, (B / w).max(), order, box, offset, sharp, rows)
 
     def couplings(self, bounds: list[Bound], p: Params) -> tuple[Tensor, Tensor, Tensor]:
         """K (blocks, blocks), a and r (blocks): see `join`; norms are those in which each block measures its input."""
