@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $@
 	@echo "installing what constraints.txt pins; a minute or two when nothing is there yet"
 	$(PY) -m pip install -qq -c constraints.txt setuptools
-	$(PY) -m pip install -qq --no-build-isolation -c constraints.txt -e '.[data,interop,dev]'
+	$(PY) -m pip install -qq --no-build-isolation -c constraints.txt -e '.[data,cluster,tune,interop,dev]'
 	@echo "$(HERE)" > $@
 
 demo: $(STAMP)

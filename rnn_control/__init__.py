@@ -27,12 +27,14 @@ from .models.ren import REN, LipschitzREN
 from .pareto import plot_pareto
 from .readiness import Readiness, control_readiness
 from .report import Report
+from .restarts import Restarts, fit_best
 from .scaler import Scaler
 from .tightness import Tightness
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
-    "LipschitzRNN", "Model", "Network", "Readiness", "Report", "Scaler", "Score", "Tightness", "attack", "certify",
-    "control_readiness", "coverage", "diagnose", "fit", "identification_report", "plot_forgetting", "plot_pareto",
+    "LipschitzRNN", "Model", "Network", "Readiness", "Report", "Restarts", "Scaler", "Score", "Tightness", "attack",
+    "certify", "control_readiness", "coverage", "diagnose", "fit", "fit_best", "identification_report",
+    "plot_forgetting", "plot_pareto",
 ]  # fmt: skip

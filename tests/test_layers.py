@@ -36,6 +36,7 @@ LEVELS = (
     "construct levenberg interop readiness",
     "search",
     "fit",
+    "restarts",
     "identification_report",
     "__main__",
 )
