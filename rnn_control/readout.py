@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from .kernel import Batch, Kernel
-from .model import Model
+from .model import Model, Params
 
 
 def fit_readout(model: Model, kernel: Kernel, x0: np.ndarray, data: Batch, ridge: float = 1e-6) -> None:
@@ -18,8 +18,9 @@ def fit_readout(model: Model, kernel: Kernel, x0: np.ndarray, data: Batch, ridge
     if "C" not in free:
         return
     p = model.theta()
-    seen = model.output_map(p).detach().abs().sum(0) != 0
-    columns = seen.nonzero().flatten().numpy() if int(seen.sum()) == free["C"].shape[1] else np.arange(model.nx)
+    # asked with C = 1: a column of C that happens to be zero is a state that C reads all the same
+    seen = model.output_map(Params({**p, "C": torch.ones_like(p.C)})).abs().sum(0) != 0
+    columns = seen.nonzero().flatten().numpy()
     rolled = kernel.simulate(p, x0, data.u)
     S = np.concatenate([x[:-1][:, columns] for x, _ in rolled])
     Y, weight = np.concatenate(data.y), np.concatenate(data.w)
