@@ -1,6 +1,7 @@
 """Control-oriented system identification with recurrent networks that come with proofs."""
 
 from .adversary import attack
+from .against_linear import compare_with_linear
 from .certificate import Certificate
 from .certify import certify
 from .construct import Contracting
@@ -13,6 +14,8 @@ from .fit import FitResult, fit
 from .forgetting import plot_forgetting
 from .identification_report import identification_report
 from .identified import IdentifiedModel
+from .linear import LinearModel, fit_linear
+from .linear_start import start_linear
 from .metrics import Score
 from .model import Model
 from .models import MODELS
@@ -33,8 +36,8 @@ from .tightness import Tightness
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
-    "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LipschitzREN",
-    "LipschitzRNN", "Model", "Network", "Readiness", "Report", "Restarts", "Scaler", "Score", "Tightness", "attack",
-    "certify", "control_readiness", "coverage", "diagnose", "fit", "fit_best", "identification_report",
-    "plot_forgetting", "plot_pareto",
+    "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LinearModel",
+    "LipschitzREN", "LipschitzRNN", "Model", "Network", "Readiness", "Report", "Restarts", "Scaler", "Score",
+    "Tightness", "attack", "certify", "compare_with_linear", "control_readiness", "coverage", "diagnose", "fit",
+    "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
 ]  # fmt: skip

@@ -99,7 +99,7 @@ def reseeded(spec: dict[str, Any], seed: int) -> dict[str, Any]:
     """The specification with a seed in every cell: `seed` in the first, then seed + 1000, seed + 2000 ..."""
     seeds = iter(range(seed, seed + 1_000_000, 1000))
 
-    def visit(part):
+    def visit(part) -> Any:
         if isinstance(part, (list, tuple)):
             return [visit(item) for item in part]
         if not isinstance(part, dict):

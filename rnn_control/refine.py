@@ -1,0 +1,98 @@
+"""Gauss-Newton on the free-run error of a linear system: matrices, offset and initial states together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .subspace import StateSpace
+
+PRIOR = 1e-3
+"""Weight of |x0|^2 beside the mean squared output error, as for every other model."""
+
+
+def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x(0), (n,), that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny)."""
+    n = len(system.A)
+    rest = y - system.simulate(np.zeros(n), u)
+    Gamma = system.observability(len(u)).reshape(-1, n)
+    return np.linalg.solve(
+        Gamma.T @ Gamma / Gamma.shape[0] + PRIOR * np.eye(n), Gamma.T @ rest.ravel() / Gamma.shape[0]
+    )
+
+
+def refine(
+    start: StateSpace, us: Sequence[np.ndarray], ys: Sequence[np.ndarray], iterations: int = 30, gain: float = 1e-4
+) -> StateSpace:
+    """The system that minimises sum |y - yhat|^2 over the records, from `start`: Levenberg-Marquardt.
+
+    The states' basis is free, so the normal equations are singular; the damping decides. Steps to an unstable A count
+    as no improvement. Ends where a step gains less than the share `gain`.
+    Reference: L. Ljung (1999), System Identification, sections 7.5 (output error) and 10.2.
+    """
+    x0s = np.stack([initial_state(start, u, y) for u, y in zip(us, ys, strict=True)])
+    system, cost, damping = start, _cost(start, x0s, us, ys), 1e-3
+    for _ in range(iterations):
+        H, g = _normal_equations(system, x0s, us, ys)
+        before = cost
+        while damping < 1e8:
+            step = np.linalg.solve(H + damping * np.diag(H.diagonal() + 1e-9 * H.diagonal().max()), g)
+            trial, trial_x0s = _moved(system, x0s, step)
+            trial_cost = _cost(trial, trial_x0s, us, ys)
+            damping *= 0.2 if trial_cost < cost else 5
+            if trial_cost < cost:
+                system, x0s, cost = trial, trial_x0s, trial_cost
+                break
+        if not cost < (1 - gain) * before:
+            break
+    return system
+
+
+def _cost(system, x0s, us, ys) -> float:
+    if not system.radius() < 1:
+        return np.inf
+    return sum(float(((y - system.simulate(x, u)) ** 2).sum()) for x, u, y in zip(x0s, us, ys, strict=True))
+
+
+def _moved(system, x0s, step) -> tuple[StateSpace, np.ndarray]:
+    """The parameters in the order of `_normal_equations`: (A, B) by columns, C by rows, b, then the initial states."""
+    n, nu, ny = len(system.A), system.B.shape[1], len(system.C)
+    AB, C, b, x = np.split(step, np.cumsum([n * (n + nu), ny * n, ny]))
+    AB = AB.reshape(n + nu, n).T
+    A, B = system.A + AB[:, :n], system.B + AB[:, n:]
+    return StateSpace(A, B, system.C + C.reshape(ny, n), system.b + b), x0s + x.reshape(x0s.shape)
+
+
+def _normal_equations(system, x0s, us, ys) -> tuple[np.ndarray, np.ndarray]:
+    """J'J and J'(y - yhat), J the derivatives of all outputs."""
+    n, ny = len(system.A), len(system.C)
+    size = n * (n + system.B.shape[1]) + ny * n + ny
+    H, g = np.zeros((size + x0s.size,) * 2), np.zeros(size + x0s.size)
+    for i, (x0, u, y) in enumerate(zip(x0s, us, ys, strict=True)):
+        error, J = _derivatives(system, x0, u, y)
+        own = np.r_[0:size, size + i * n : size + (i + 1) * n]
+        H[np.ix_(own, own)] += J.T @ J
+        g[own] += J.T @ error
+    return H, g
+
+
+def _derivatives(system, x0, u, y) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (T ny,) and J (T ny, parameters) of one record.
+
+    The derivative S of x by (A, B)_ij follows S+ = A S + e_i (x, u)_j; that by x0 is A^k.
+    """
+    (A, _, C, b), (T, ny), n = system, y.shape, len(x0)
+    X = system.states(x0, u)
+    drive = np.hstack([X, u])
+    forced, diagonal = drive.shape[1] * n, np.arange(n)
+    S, seen = np.zeros((forced + n, n)), np.empty((T, forced + n, ny))
+    S[forced:] = np.eye(n)
+    for k in range(T):
+        seen[k] = S @ C.T
+        S = S @ A.T
+        S[:forced].reshape(-1, n, n)[:, diagonal, diagonal] += drive[k][:, None]
+    J = np.zeros((T, ny, forced + ny * n + ny + n))
+    J[:, :, :forced], J[:, :, -n:] = seen[:, :forced].swapaxes(1, 2), seen[:, forced:].swapaxes(1, 2)
+    for j in range(ny):
+        J[:, j, forced + j * n : forced + (j + 1) * n] = X
+        J[:, j, forced + ny * n + j] = 1
+    return (y - X @ C.T - b).ravel(), J.reshape(T * ny, -1)

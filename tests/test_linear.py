@@ -1,0 +1,120 @@
+"""Linear identification finds linear systems, and cells that start from it start as good as it."""
+
+import control
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from rnn_control import ESN, GRU, LSTM, NNARX, REN, Experiment, GRUResetAfter, LipschitzRNN, fit
+from rnn_control.against_linear import compare_with_linear
+from rnn_control.identified import IdentifiedModel
+from rnn_control.linear import fit_linear, linear_error
+from rnn_control.linear_start import start_linear
+from rnn_control.refine import _derivatives, _moved
+from rnn_control.scaler import Scaler
+from rnn_control.subspace import StateSpace
+
+A = np.array([[0.94, 0.1, 0.0], [-0.1, 0.94, 0.05], [0.0, 0.0, 0.8]])
+TRUTH = StateSpace(
+    A, np.array([[0.1, 0.0], [0.0, 0.1], [0.2, 0.1]]), np.array([[1.0, 0, 0.5], [0, 1.0, 0]]), np.zeros(2)
+)
+CELLS = {
+    "gru": (GRU, {}), "gru_reset_after": (GRUResetAfter, {}), "lstm": (LSTM, {}), "lipschitz_rnn": (LipschitzRNN, {}),
+    "ren": (REN, {}), "nnarx": (NNARX, dict(lags=4)),
+}  # fmt: skip
+
+
+def record(samples, seed, noise=0.05, bend=0.0):
+    rng = np.random.default_rng(seed)
+    u = np.repeat(rng.uniform(-1, 1, (samples // 5, 2)), 5, 0)
+    y = TRUTH.simulate(np.zeros(3), u)
+    y = 300 + 10 * (y + bend * y**2 + noise * y.std(0) * rng.normal(size=y.shape))
+    return Experiment(50 + 20 * u, y, 2.0)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return record(600, 0), record(400, 1)
+
+
+@pytest.fixture(scope="module")
+def linear(data):
+    return fit_linear(*data)
+
+
+@pytest.fixture(scope="module")
+def third(data):
+    return fit_linear(*data, order=3)
+
+
+def test_noise_free_record_gives_the_poles_and_gains_of_the_plant():
+    model = fit_linear(record(400, 0, noise=0.0), order=3)
+    assert_allclose(np.sort_complex(model.to_control().poles()), np.sort_complex(np.linalg.eigvals(A)), atol=1e-6)
+    assert_allclose(model.to_control().dcgain(), TRUTH.dc_gain() * 10 / 20, rtol=1e-5)
+
+
+def test_order_is_found_and_fit_is_what_the_noise_allows(data, linear):
+    assert linear.order in (3, 4) and fit_linear(data[0]).order in (3, 4)
+    assert min(linear.score(record(400, 2)).fit) > 94.5
+
+
+def test_free_run_is_that_of_python_control(linear):
+    u = 50 + np.random.default_rng(0).uniform(-20, 20, (50, 2))
+    deviation = control.forced_response(linear.to_control(), inputs=(u - linear.scaler.u_mid).T).outputs.T
+    offset = linear.scaler.y_out(linear.system.b)
+    assert_allclose(linear.simulate(u), offset + deviation, rtol=1e-10)
+
+
+def test_derivatives_of_the_free_run_equal_differences():
+    rng = np.random.default_rng(0)
+    u, y, x0 = rng.normal(size=(9, 2)), rng.normal(size=(9, 2)), rng.normal(size=3)
+    error, J = _derivatives(TRUTH, x0, u, y)
+    step = 1e-6 * rng.normal(size=J.shape[1])
+    moved, starts = _moved(TRUTH, x0[None], step)
+    assert_allclose(_derivatives(moved, starts[0], u, y)[0] - error, -J @ step, atol=1e-9)
+
+
+def test_balanced_realisation_has_norm_one_at_most():
+    balanced = TRUTH.balanced()
+    assert np.linalg.norm(balanced.A, 2) <= 1
+    assert_allclose(balanced.dc_gain(), TRUTH.dc_gain(), rtol=1e-9)
+
+
+def test_records_too_short_and_cells_without_start_are_named(linear):
+    with pytest.raises(ValueError, match="too few for a linear model of order 10"):
+        fit_linear(record(50, 0), record(50, 1))
+    with pytest.raises(ValueError, match="no linear start is known for esn"):
+        start_linear(ESN(2, 2, 5), linear)
+    with pytest.raises(ValueError, match="nu = 1"):
+        start_linear(GRU(1, 2, 5), linear)
+
+
+@pytest.mark.parametrize("size", [3, 6])
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_start_is_within_two_points_of_the_linear_model(data, third, kind, size):
+    cell, options = CELLS[kind]
+    train, valid = data
+    labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
+    started = IdentifiedModel(start_linear(cell(2, 2, size, **options), third), Scaler.fit(train), **labels)
+    assert started.score(valid).mean_fit > third.score(valid).mean_fit - 2
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_training_from_the_start_never_ends_worse_than_the_linear_model(kind):
+    cell, options = CELLS[kind]
+    train, valid = record(400, 0, bend=0.3), record(200, 1, bend=0.3)
+    linear = fit_linear(train, valid, 3)
+    model = start_linear(cell(2, 2, 4, **options), linear)
+    certificate = "delta_iss" if kind == "ren" else None
+    result = fit(model, train, valid, certificate=certificate, epochs=0, polish=30, progress=False)
+    assert 1 - result.model.score(valid).mean_fit / 100 <= linear_error(linear, valid)
+
+
+def test_table_shows_both_scores_on_every_part(data, third):
+    train, valid = data
+    model = start_linear(REN(2, 2, 3), third)
+    result = fit(model, train, valid, epochs=0, polish=3, progress=False)
+    table = compare_with_linear(result, train, valid, record(200, 5), linear=third)
+    assert [row[:2] for row in table.rows] == [(p, y) for p in ("train", "valid", "test") for y in ("y0", "y1")]
+    assert table.rows[2][2] == third.score(valid).fit[0] and table.rows[2][3] == result.model.score(valid).fit[0]
+    assert "network FIT %" in str(table) and "network FIT %" in table._repr_html_()
