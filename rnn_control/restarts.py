@@ -83,6 +83,8 @@ def fit_best(
             for outcome in outcomes:
                 done.append(outcome)
                 bar.update()
+                if outcome.result is not None and outcome.result.interrupted:
+                    raise KeyboardInterrupt  # it reached `fit`, which returned its best so far
         except KeyboardInterrupt:
             if not done:
                 raise

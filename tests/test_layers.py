@@ -37,6 +37,7 @@ LEVELS = (
     "search",
     "fit",
     "restarts against_linear",
+    "tune",
     "identification_report",
     "__main__",
 )

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import dask
 import joblib
@@ -61,6 +62,12 @@ def test_seed_without_certificate_is_reported(data, monkeypatch):
 
 def test_interrupt_keeps_the_seeds_that_are_done(data, monkeypatch):
     monkeypatch.setattr(restarts, "fit", failing({2: KeyboardInterrupt()}))
+    found = fit_best(GRU(1, 1, 2), *data, seeds=range(4), **OPTIONS)
+    assert found.interrupted and sorted(found.seeds) == [0, 1]
+
+
+def test_interrupt_of_one_fit_ends_the_series_and_keeps_its_best(data, monkeypatch):
+    monkeypatch.setattr(restarts, "fit", lambda *a, **k: replace(fit(*a, **k), interrupted=k["seed"] == 1))
     found = fit_best(GRU(1, 1, 2), *data, seeds=range(4), **OPTIONS)
     assert found.interrupted and sorted(found.seeds) == [0, 1]
 
