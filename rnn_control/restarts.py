@@ -77,7 +77,7 @@ def fit_best(
         raise ValueError(f"seeds are {seeds}; give at least one, each of them once")
     tasks = (delayed(_restart)(reseeded(model.spec(), seed), seed, train, valid, options) for seed in seeds)
     done, interrupted = [], False
-    outcomes = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+    outcomes: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
     with tqdm(total=len(seeds), desc=f"fit {model.kind}", disable=None if progress else True, leave=False) as bar:
         try:
             for outcome in outcomes:
