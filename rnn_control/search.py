@@ -163,14 +163,19 @@ def _lbfgs(objective, tracker, v, iterations, patience) -> np.ndarray:
 def _levenberg(objective, tracker, v, iterations, patience) -> None:
     """Levenberg-Marquardt steps, each worth some ten of L-BFGS; the prior follows the error. Stops as L-BFGS does."""
 
+    started, steps = len(tracker.rows), max(patience // STEP_WORTH, 1)
+
+    def is_stalled():
+        return len(tracker.rows) - max(tracker.best_iteration, started) > steps
+
     def report(v, value):
         tracker(v, value)
-        return tracker.stalled(max(patience // STEP_WORTH, 1))
+        return is_stalled()
 
     for _ in range(ROUNDS):
         objective.settle(v, 1.0)
         v = levenberg(objective, v, max(iterations // (STEP_WORTH * ROUNDS), 1), report)
-        if tracker.stalled(max(patience // STEP_WORTH, 1)):
+        if is_stalled():
             return
 
 

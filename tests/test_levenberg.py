@@ -72,3 +72,9 @@ def test_held_out_blocks_judge_and_do_not_train():
     assert 0.15 < held[0].mean() < 0.25
     assert not (data.w[0] * held[0]).any()
     assert (data.w[0] + held[0])[10:].all()
+
+
+def test_patience_counts_from_where_the_deep_search_starts():
+    kept_early = dict(certificate=None, epochs=60, polish=300, patience=100, washout=20, progress=False)
+    result = fit(GRU(1, 1, 2, seed=1), record(200, 0), record(100, 1), rate=3.0, **kept_early)
+    assert len(result.history["loss"]) > 1 + 60 + 100 // 10

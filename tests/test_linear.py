@@ -1,5 +1,7 @@
 """Linear identification finds linear systems, and cells that start from it start as good as it."""
 
+from dataclasses import replace
+
 import control
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from rnn_control.linear import fit_linear, linear_error
 from rnn_control.linear_start import start_linear
 from rnn_control.refine import _derivatives, _moved
 from rnn_control.scaler import Scaler
-from rnn_control.subspace import StateSpace
+from rnn_control.subspace import StateSpace, subspace
 
 A = np.array([[0.94, 0.1, 0.0], [-0.1, 0.94, 0.05], [0.0, 0.0, 0.8]])
 TRUTH = StateSpace(
@@ -118,3 +120,14 @@ def test_table_shows_both_scores_on_every_part(data, third):
     assert [row[:2] for row in table.rows] == [(p, y) for p in ("train", "valid", "test") for y in ("y0", "y1")]
     assert table.rows[2][2] == third.score(valid).fit[0] and table.rows[2][3] == result.model.score(valid).fit[0]
     assert "network FIT %" in str(table) and "network FIT %" in table._repr_html_()
+
+
+def test_a_drift_that_a_slow_state_could_follow_does_not_spoil_the_model():
+    train, test = record(600, 3), record(400, 4)
+    drift = 30 * np.exp(-np.arange(600) / 300)[:, None]
+    drifting = Experiment(train.u, train.y + drift - drift.mean(), 2.0)
+    linear = fit_linear(drifting, order=4)
+    scaler = linear.scaler
+    start = subspace([scaler.u_in(drifting.u)], [scaler.y_in(drifting.y)], [4])[0]
+    assert linear_error(linear, drifting) <= linear_error(replace(linear, system=start), drifting)
+    assert linear.score(test).mean_fit > 40

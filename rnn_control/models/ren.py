@@ -122,7 +122,7 @@ class REN(EquilibriumNetwork):
     recurrent = ("X",)
 
     def __init__(
-        self, nu: int, ny: int, size: int = 8, *, neurons: int | None = None, rate: float = 0.99, seed: int = 0
+        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99, seed: int = 0
     ):
         super().__init__(nu, ny, size, 2 * size if neurons is None else neurons, rate, {})
         start = self.near_linear(Initialiser(seed))
@@ -166,7 +166,7 @@ class LipschitzREN(EquilibriumNetwork):
     recurrent = ("X", "X_u", "X_y")
 
     def __init__(
-        self, nu: int, ny: int, size: int = 8, *, neurons: int | None = None, rate: float = 0.99, gamma: float = 10.0,
+        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99, gamma: float = 10.0,
         seed: int = 0,
     ):  # fmt: skip
         if not gamma > 0:
