@@ -1,28 +1,53 @@
-"""The documentation: every block of the tutorials runs as it stands, every page is listed, no link is broken."""
+"""The documentation: every block runs as it stands, every page is listed, no link is broken."""
 
 import importlib
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 
+from rnn_control_cli.main import main
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
-TUTORIALS = [page for page in PAGES if page.startswith("tutorials/")]
+FENCES = {
+    page: re.findall(r"^```(\w*)\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.S | re.M) for page in PAGES
+}
+IN_PYTHON = [page for page in PAGES if any(language == "python" for language, _ in FENCES[page])]
+SHORTER = {"plants": ["--samples", "200"], "fit": ["--epochs", "3", "--polish", "30"], "mpc": ["--steps", "3"]}
 
 
-@pytest.mark.parametrize("page", TUTORIALS)
-def test_blocks_of_the_tutorial_run_one_after_another(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", IN_PYTHON)
+def test_blocks_of_the_page_run_one_after_another(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.S | re.M)
-    names = {"__name__": "tutorial"}
-    for number, block in enumerate(blocks, 1):
+    names = {"__name__": "page"}
+    for number, (language, block) in enumerate(FENCES[page], 1):
+        assert language == "python"
         exec(compile(block, f"{page}, block {number}", "exec"), names)
     plt.close("all")
-    assert len(blocks) >= 2
+
+
+def test_lines_of_the_shell_run_one_after_another(tmp_path, monkeypatch):
+    """As they stand, but on a shorter record."""
+    monkeypatch.chdir(tmp_path)
+    [(_, block)] = FENCES["index.md"]
+    for line in block.splitlines():
+        program, name, *words = shlex.split(line)
+        with pytest.raises(SystemExit) as end:
+            main([name, *words, *SHORTER.get(name, [])])
+        assert (program, end.value.code) == ("rnn-control", 0)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".safetensors", ".html", ".npz", ".png"}
+
+
+def test_no_block_is_left_out():
+    """Blocks without language are the equations of the plants."""
+    others = {page for page in PAGES if FENCES[page] and page not in IN_PYTHON}
+    assert others == {"index.md"} | {page for page in PAGES if page.startswith("plants/")}
+    assert {page for page in PAGES if page.startswith("tutorials/")} <= set(IN_PYTHON)
 
 
 def test_contents_name_every_page():
