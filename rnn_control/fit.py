@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from .certificate import Certificate
 from .certify import TRAINABLE, certify
@@ -23,7 +23,8 @@ from .notebook import html_table
 from .objective import Objective
 from .readout import fit_readout
 from .scaler import Scaler
-from .search import Tracker, Validation, goes_deep, optimise
+from .search import Tracker, Validation, budget, goes_deep, optimise
+from .watch import Bar, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +88,7 @@ def fit(
     u_max: np.ndarray | None = None,
     seed: int = 0,
     progress: bool = True,
+    log: Callable[[Step], object] | None = None,
 ) -> FitResult:
     """Identify a model from records by minimising its free-run error, subject to a stability certificate.
 
@@ -103,7 +105,9 @@ def fit(
     Levenberg-Marquardt, a tenth as many steps and a tenth of the patience.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
-    inputs. seed: of the random windows. Ctrl-C returns the best model so far.
+    inputs. seed: of the random windows. Ctrl-C returns the best model so far. progress: a line on a terminal. log: is
+    called with every Step, as TensorBoard of rnn_control.tensorboard is; a KeyboardInterrupt that it raises ends the
+    search like Ctrl-C.
 
     A certificate says nothing of accuracy: a model that predicts no better than the mean, or much worse than others met
     on the way that had no proof, is returned with a warning.
@@ -130,8 +134,9 @@ def fit(
     held = _hold_out(data) if valid is None and goes_deep(objective) else []
     w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
     us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
-    with tqdm(total=epochs + polish, desc=f"fit {model.kind}", disable=None if progress else True, leave=False) as bar:
-        tracker = Tracker(objective, Validation(model, kernel, us, ys, w, held), bar)
+    with Bar(f"fit {model.kind}", progress) as bar:
+        logs, total = [bar] if log is None else [bar, log], budget(objective, epochs, polish)
+        tracker = Tracker(objective, Validation(model, kernel, us, ys, w, held), logs, total)
         interrupted = optimise(objective, tracker, epochs, polish, rate, patience, seed)
     return _result(objective, tracker, scaler, train, certificate, seed, interrupted, time.perf_counter() - started)
 

@@ -4,12 +4,13 @@ Where nothing has to be enforced, because no certificate is asked for or the mod
 is small, Levenberg-Marquardt takes the place of L-BFGS: it goes far deeper in the same time.
 """
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
-from tqdm import tqdm
 
 from .certify import is_proved
 from .contract import CertificateError, contract
@@ -18,15 +19,18 @@ from .kernel import Kernel
 from .levenberg import LARGEST, levenberg
 from .model import Model
 from .objective import Objective
+from .watch import Step
 
 
 @dataclass
 class Tracker:
-    """Remembers every iterate's scores and the best iterate that is certified."""
+    """Remembers every iterate's scores and the best iterate that is certified, and tells `logs` of each."""
 
     objective: Objective
     valid: "Validation"
-    bar: tqdm
+    logs: Sequence[Callable[[Step], object]]
+    total: int
+    started: float = field(default_factory=time.perf_counter)
     best: np.ndarray | None = None
     best_error: float = np.inf
     best_iteration: int = 0
@@ -38,11 +42,10 @@ class Tracker:
         residual = float("nan") if bound is None else float(bound.residual.max())
         if error < self.best_error and (bound is None or is_proved(bound)):
             self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
+        seconds, iteration = time.perf_counter() - self.started, len(self.rows)
         self.rows.append((loss, error, residual))
-        self.bar.update()
-        self.bar.set_postfix_str(
-            f"valid FIT {100 * (1 - self.best_error):.2f} %, residual {residual:+.3f}", refresh=False
-        )
+        for log in self.logs:
+            log(Step(iteration, self.total, loss, error, self.best_error, -residual, seconds))
 
     def stalled(self, patience: int) -> bool:
         return len(self.rows) - self.best_iteration > patience
@@ -92,6 +95,11 @@ STAGES = (1.0, 10.0, 100.0)
 def goes_deep(objective: Objective) -> bool:
     """Whether the search will be by Levenberg-Marquardt."""
     return objective.is_free and objective.n_theta + objective.n_x0 <= LARGEST
+
+
+def budget(objective: Objective, epochs: int, polish: int) -> int:
+    """How many iterates a search judges at most, repairs aside."""
+    return 1 + epochs + (polish // STEP_WORTH if goes_deep(objective) else polish)
 
 
 def optimise(

@@ -16,6 +16,7 @@ EPILOG = example("rnn-control doctor", "rnn-control doctor --json > environment.
 OPTIONAL = {
     "clarabel": "linear matrix inequalities", "pandas": "data frames", "pyarrow": "parquet", "h5py": "MATLAB 7.3 files",
     "onnx": "checks of exported graphs", "onnxruntime": "checks of exported graphs", "do-mpc": "hand-over to do-mpc",
+    "optuna": "searches over cells and sizes",
 }  # fmt: skip
 SOLVERS = {"nlpsol": ("ipopt", "fatrop", "sqpmethod"), "conic": ("osqp", "daqp", "qpoases", "highs"),
            "integrator": ("cvodes", "idas")}  # fmt: skip

@@ -7,7 +7,7 @@ import click
 
 from .output import Rows, score_dict, score_rows, show
 from .records import read_record, reading
-from .types import INPUT_FILE, Columns, Known, OutputFile, as_json, example, model_kinds
+from .types import FOLDER, INPUT_FILE, Columns, Known, OutputFile, as_json, example, model_kinds
 
 EPILOG = example(
     "rnn-control fit reactor.csv --inputs F,Q --outputs C_B,T --dt 30 --out model.safetensors --report fit.html",
@@ -33,9 +33,24 @@ EPILOG = example(
 @click.option("--seed", type=int, default=0)
 @click.option("--out", type=OutputFile(".safetensors"), default="model.safetensors", help="Model file to write.")
 @click.option("--report", type=OutputFile(".html"), help="Page to write: data, fit, residuals, certificate, readiness.")
+@click.option("--log", type=FOLDER, help="Folder for curves of the training: tensorboard --logdir FOLDER.")
 @as_json
 def fit(
-    data, inputs, outputs, input_units, output_units, split, kind, size, certificate, seed, out, report, as_json, **rest
+    data,
+    inputs,
+    outputs,
+    input_units,
+    output_units,
+    split,
+    kind,
+    size,
+    certificate,
+    seed,
+    out,
+    report,
+    log,
+    as_json,
+    **rest,
 ):
     """Identify a model from the CSV file DATA and write it to --out.
 
@@ -45,13 +60,21 @@ def fit(
     record = read_record(data, inputs, outputs, how, u_units=input_units, y_units=output_units)
     from rnn_control import MODELS, CertificateError, identification_report
     from rnn_control import fit as identify
+    from rnn_control.tensorboard import TensorBoard
+
+    from .live import live_view
 
     train, valid, test = record.split(*split)
     cell: Any = MODELS[kind]
     model = cell(train.nu, train.ny, seed=seed, **({} if size is None else {"size": size}))
     try:
         wanted = None if certificate == "none" else certificate
-        result = identify(model, train, valid, certificate=wanted, seed=seed, **rest)
+        with live_view(f"fit {kind}") as view:
+            told = [*([view] if view else []), *([TensorBoard(log)] if log else [])]
+            result = identify(
+                model, train, valid, certificate=wanted, seed=seed, progress=False,
+                log=lambda step: [listener(step) for listener in told], **rest,
+            )  # fmt: skip
     except CertificateError as error:
         show({"model": None, "reason": str(error)}, [Rows(f"NOT certified: {error}", (), [])], as_json)
         return 1

@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 INPUT_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 
 

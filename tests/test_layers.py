@@ -12,8 +12,8 @@ import pytest
 
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
-    "ops bounds check checks output_error files notebook",
-    "certificate",
+    "ops bounds check checks output_error files notebook watch",
+    "certificate tensorboard",
     "lure wiring",
     "gaps columns records_plot metrics pareto report tightness residuals",
     "partition variables tables",
