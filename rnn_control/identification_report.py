@@ -14,6 +14,7 @@ from .data import Experiment
 from .fit import FitResult
 from .forgetting import plot_forgetting
 from .identified import IdentifiedModel
+from .price import price_rows
 from .readiness import Readiness, control_readiness
 from .report import Report
 from .residuals import residuals
@@ -29,14 +30,17 @@ SEARCH = dict(restarts=6, ascents=6, longest=1500)  # of the adversary: seconds
 
 
 def identification_report(
-    result: FitResult, train: Experiment, valid: Experiment | None, test: Experiment, path, washout: int = 50
-) -> Path:
+    result: FitResult, train: Experiment, valid: Experiment | None, test: Experiment, path, washout: int = 50,
+    free: IdentifiedModel | None = None,
+) -> Path:  # fmt: skip
     """Write the page of a fit to `path`, one file that needs nothing else; returns the path.
 
-    washout: samples at the start of a record that give its initial state; they are not scored.
+    washout: samples at the start of a record that give its initial state; they are not scored. free: the twin that was
+    trained without certificate, for the price that is paid in FIT; without it the page says what the search has seen.
     """
     parts = {"train": train, "valid": valid, "test": test}
-    page = model_page(result.model, {k: v for k, v in parts.items() if v is not None}, result.certificate, washout)
+    given = {k: v for k, v in parts.items() if v is not None}
+    page = model_page(result.model, given, result.certificate, washout, free=free or result)
     page.heading("Training").figure(result.plot(), f"Trained in {result.seconds:.0f} s")
     return page.save(path)
 
@@ -47,10 +51,12 @@ def model_page(
     certificate: Certificate | None = None,
     washout: int = 50,
     title: str = "Identified model",
+    free: IdentifiedModel | FitResult | None = None,
 ) -> Report:
     """The page without the training: parts are "train", "valid", "test", or some; the last one judges.
 
-    certificate: by default the best for deltaISS that can be had.
+    certificate: by default the best for deltaISS that can be had. free: what knows the price of it, the twin without
+    certificate or the fit itself.
     """
     test, learned = list(parts.values())[-1], next(iter(parts.values()))
     certificate = certify(model) if certificate is None else certificate
@@ -61,7 +67,7 @@ def model_page(
     page.heading("Data").figure(_plot_parts(parts), "Records in sequence")
     _fit(page, model, parts, washout)
     _residuals(page, model, test, washout)
-    _certificate(page, model, certificate, test)
+    _certificate(page, model, certificate, test, price_rows(model, free, test, washout) if certificate.holds else [])
     page.heading("Step responses").figure(plot_steps(model), "From rest in the middle of the input box")
     page.heading("Steady-state map").figure(
         readiness.steady.plot(), "Each input over its box, the others in its middle"
@@ -107,8 +113,9 @@ def _residuals(page: Report, model: IdentifiedModel, test: Experiment, washout: 
     page.figure(found.plot(), "Correlations of the residuals and their 99 % bands")
 
 
-def _certificate(page: Report, model: IdentifiedModel, certificate: Certificate, test: Experiment):
-    page.heading("Certificate").table(["", "proved" if certificate.holds else "found"], certificate.rows())
+def _certificate(page: Report, model: IdentifiedModel, certificate: Certificate, test: Experiment, more):
+    rows = [*certificate.rows(), *more]
+    page.heading("Certificate").table(["", "proved" if certificate.holds else "found"], rows)
     if certificate.property == "delta_iss":
         found = attack(model, certificate, **SEARCH)
         page.table(["", "certified", "seen", "ratio"], found.rows(),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .output import Rows, score_dict, score_rows, show
+from .output import Rows, replacing, score_dict, score_rows, show
 from .records import read_record, reading
 from .types import FOLDER, INPUT_FILE, Columns, Known, OutputFile, as_json, example, model_kinds
 
@@ -31,64 +31,64 @@ EPILOG = example(
 @click.option("--epochs", type=click.IntRange(min=0), default=150, help="Adam steps.")
 @click.option("--polish", type=click.IntRange(min=0), default=1500, help="L-BFGS iterations.")
 @click.option("--seed", type=int, default=0)
+@click.option(
+    "--price", is_flag=True, help="Train a twin without certificate too, and say what the proof costs in FIT."
+)
 @click.option("--out", type=OutputFile(".safetensors"), default="model.safetensors", help="Model file to write.")
 @click.option("--report", type=OutputFile(".html"), help="Page to write: data, fit, residuals, certificate, readiness.")
 @click.option("--log", type=FOLDER, help="Folder for curves of the training: tensorboard --logdir FOLDER.")
 @as_json
-def fit(
-    data,
-    inputs,
-    outputs,
-    input_units,
-    output_units,
-    split,
-    kind,
-    size,
-    certificate,
-    seed,
-    out,
-    report,
-    log,
-    as_json,
-    **rest,
-):
+def fit(data, inputs, outputs, input_units, output_units, split, price, out, report, as_json, **rest):
     """Identify a model from the CSV file DATA and write it to --out.
 
     The first part of the record trains, the second chooses, the third judges. Exit code 1: no certified model.
     """
     how = {k: rest.pop(k) for k in ("dt", "time", "time_unit", "gaps", "sep")}
     record = read_record(data, inputs, outputs, how, u_units=input_units, y_units=output_units)
-    from rnn_control import MODELS, CertificateError, identification_report
+    from rnn_control import CertificateError, identification_report
+    from rnn_control.price import price as compare
+
+    train, valid, test = record.split(*split)
+    try:
+        result = search(train, valid, **rest)
+    except CertificateError as error:
+        show({"model": None, "reason": str(error)}, [Rows(f"NOT certified: {error}", (), [])], as_json)
+        return 1
+    twin = search(train, valid, **{**rest, "certificate": "none"}).model if price and result.certificate else None
+    washout = min(rest["washout"], min(len(u) for u in test.us) // 2)
+    paid = compare(result.model, twin, test, washout) if twin else ()
+    files = {"model": out} | ({"report": report} if report else {})
+    with replacing(*files.values()) as [partial, *page]:
+        result.model.save(partial)
+        if page:
+            identification_report(result, train, valid, test, page[0], rest["washout"], twin)
+    score, proof = result.model.score(test, washout), result.certificate
+    summary = {
+        "report": None, **files, "kind": rest["kind"], "states": result.model.model.nx, **score_dict(score),
+        "seconds": result.seconds, "iterations": len(result.history["loss"]), "kept": result.best_iteration,
+        "interrupted": result.interrupted, "price": {p.output: p.points for p in paid} or None,
+        "certificate": None if proof is None else json.loads(proof.to_json()),
+    }  # fmt: skip
+    proved = [*proof.rows(), *((f"price in FIT of {p.output}", str(p)) for p in paid)] if proof else []
+    written = [*((name, str(path)) for name, path in files.items()), ("trained in", f"{result.seconds:.1f} s")]
+    show(summary, [score_rows(score), Rows("Certificate" if proof else "", (), proved), Rows("", (), written)], as_json)
+    return 0
+
+
+def search(train, valid, kind, size, seed, certificate, log, **options) -> Any:
+    """The FitResult of one training, which is shown on a terminal while it lasts."""
+    from rnn_control import MODELS
     from rnn_control import fit as identify
     from rnn_control.tensorboard import TensorBoard
 
     from .live import live_view
 
-    train, valid, test = record.split(*split)
     cell: Any = MODELS[kind]
     model = cell(train.nu, train.ny, seed=seed, **({} if size is None else {"size": size}))
-    try:
-        wanted = None if certificate == "none" else certificate
-        with live_view(f"fit {kind}") as view:
-            told = [*([view] if view else []), *([TensorBoard(log)] if log else [])]
-            result = identify(
-                model, train, valid, certificate=wanted, seed=seed, progress=False,
-                log=lambda step: [listener(step) for listener in told], **rest,
-            )  # fmt: skip
-    except CertificateError as error:
-        show({"model": None, "reason": str(error)}, [Rows(f"NOT certified: {error}", (), [])], as_json)
-        return 1
-    shortest = min(len(u) for u in test.us)
-    score = result.model.score(test, min(rest["washout"], shortest // 2))
-    path, proof = result.model.save(out), result.certificate
-    page = identification_report(result, train, valid, test, report, rest["washout"]) if report else None
-    summary = {
-        "model": path, "kind": kind, "states": model.nx, **score_dict(score), "seconds": result.seconds,
-        "iterations": len(result.history["loss"]), "kept": result.best_iteration, "interrupted": result.interrupted,
-        "report": page,
-        "certificate": None if proof is None else json.loads(proof.to_json()),
-    }  # fmt: skip
-    tables = [score_rows(score), *([Rows("Certificate", (), proof.rows())] if proof else [])]
-    files = [("model", str(path)), *([("report", str(page))] if page else [])]
-    show(summary, [*tables, Rows("", (), [*files, ("trained in", f"{result.seconds:.1f} s")])], as_json)
-    return 0
+    wanted = None if certificate == "none" else certificate
+    with live_view(f"fit {kind}, " + ("free" if wanted is None else wanted)) as view:
+        told = [*([view] if view else []), *([TensorBoard(log)] if log else [])]
+        return identify(
+            model, train, valid, certificate=wanted, seed=seed, progress=False,
+            log=lambda step: [listener(step) for listener in told], **options,
+        )  # fmt: skip

@@ -17,30 +17,34 @@ EPILOG = example(
 @click.command(epilog=EPILOG)
 @click.argument("result", type=INPUT_FILE)
 @click.option("--data", type=INPUT_FILE, help="A record to run the model on.")
+@click.option("--free", type=INPUT_FILE, help="The twin without certificate: the page says what the certificate costs.")
 @reading
 @click.option("--washout", type=click.IntRange(min=0), default=50, help="Samples that give the initial state.")
 @click.option("--out", type=OutputFile(".html"), default="report.html", help="Page to write.")
 @as_json
-def report(result, data, washout, out, as_json, **how):
+def report(result, data, free, washout, out, as_json, **how):
     """Write RESULT, a .safetensors model or an .npz record, as a page that needs nothing else to be read."""
     if result.suffix not in (".safetensors", ".npz"):
         raise click.UsageError(f'"{result}" is neither a model (.safetensors) nor a record of a closed loop (.npz)')
-    if result.suffix == ".npz" and data:
-        raise click.UsageError("--data belongs to a model; a record of a closed loop holds its own")
-    page = of_record(result) if result.suffix == ".npz" else of_model(result, data, washout, how)
+    if result.suffix == ".npz" and (data or free):
+        raise click.UsageError("--data and --free belong to a model; a record of a closed loop holds its own")
+    if free and not data:
+        raise click.UsageError("--free needs --data: both models run on that record")
+    page = of_record(result) if result.suffix == ".npz" else of_model(result, data, free, washout, how)
     page.save(out)
     show({"report": out}, [Rows("", (), [("written", str(out))])], as_json)
     return 0
 
 
-def of_model(path: Path, data: Path | None, washout: int, how):
+def of_model(path: Path, data: Path | None, free: Path | None, washout: int, how):
     """The page of an identification, judged on a record; without one, the certificate alone."""
     from rnn_control import IdentifiedModel, Report, certify
     from rnn_control.identification_report import model_page
 
     model = IdentifiedModel.load(path)
     if data:
-        return model_page(model, {data.name: read_for_model(data, model, how)}, None, washout, f"Model {path.stem}")
+        record, twin = read_for_model(data, model, how), IdentifiedModel.load(free) if free else None
+        return model_page(model, {data.name: record}, None, washout, f"Model {path.stem}", twin)
     certificate = certify(model)
     page = Report(f"Model {path.stem}")
     page.key_numbers([("cell", model.model.kind), ("states", model.model.nx), ("sampling time", model.dt, "s")])

@@ -50,12 +50,16 @@ def parsed(result):
 
 
 def test_fit_writes_a_certified_model(folder, command):
-    line = "fit record.csv --outputs T0 --time t --size 3 --epochs 5 --polish 25 --washout 10 --out m --report m --json"
-    code, found = parsed(command(line, "--inputs", "valve 0,valve 1"))
+    line = (
+        "fit record.csv --outputs T0 --time t --size 3 --epochs 5 --polish 25 --washout 10 --price --out m --report m"
+    )
+    code, found = parsed(command(line, "--json", "--inputs", "valve 0,valve 1"))
     model = IdentifiedModel.load("m.safetensors")
     assert code == 0 and found["certificate"]["holds"] and found["fit"]["T0"] > 50
     assert (model.y_units, model.dt, found["model"]) == (("K",), 2.0, "m.safetensors")
-    assert found["report"] == "m.html" and "Control-readiness" in Path("m.html").read_text()
+    page = Path("m.html").read_text()
+    assert found["report"] == "m.html" and "Control-readiness" in page and "price paid in FIT of T0" in page
+    assert list(found["price"]) == ["T0"] and abs(found["price"]["T0"]) < 100
 
 
 def test_fit_that_finds_no_certificate_is_an_honest_negative(folder, command):

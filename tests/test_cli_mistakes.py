@@ -85,7 +85,8 @@ MISTAKES = {
     "report good.csv": "neither a model",
     "report text.npz": "no whole record of a closed loop",
     "report arrays.npz": "no closed-loop record",
-    "report text.npz --data good.csv": "--data belongs to a model",
+    "report text.npz --data good.csv": "--data and --free belong to a model",
+    "report model.safetensors --free model.safetensors": "--free needs --data",
     "check model.safetensors": "CERTIFICATE",
 }
 

@@ -36,7 +36,7 @@ LEVELS = (
     "construct levenberg interop readiness",
     "search",
     "fit",
-    "restarts against_linear",
+    "restarts against_linear price",
     "tune",
     "identification_report",
     "__main__",
