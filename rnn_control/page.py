@@ -43,8 +43,8 @@ figure svg, figure img { display: block; width: 100%; min-width: 28rem; height: 
 @media print { @page { size: A4; margin: 18mm; }
   :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --card: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
-  table { font-size: 9pt; } figure, tr, h2 { break-inside: avoid; } h2 { break-after: avoid; }
-  figure svg, figure img { min-width: 0; max-height: 105mm; object-fit: contain; } }
+  table { font-size: 9pt; } figure, table, h2 { break-inside: avoid; } h2 { break-after: avoid; }
+  figure svg, figure img { min-width: 0; max-height: 85mm; object-fit: contain; } }
 """
 
 SCRIPT = """

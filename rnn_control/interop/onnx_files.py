@@ -34,7 +34,8 @@ def from_onnx(path: str | Path, like: CasadiModel) -> CasadiModel:
 
     For a graph of normalised signals, as torch writes it of a GRUCell or LSTMCell, go on with `in_units`. A graph of
     torch must be exported with dynamo=False or with its weights inside the file. Nothing can be certified of a graph:
-    for that give the weights to `from_torch`.
+    for that there are `from_torch`, and `from_onnx_layer` of rnn_control.interop.onnx_layers for the operators GRU and
+    LSTM.
     """
     step = _read(Path(path))
     x, u = ca.MX.sym("x", step.numel_in(0)), ca.MX.sym("u", step.numel_in(1))

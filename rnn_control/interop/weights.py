@@ -36,7 +36,7 @@ def from_torch(layer: nn.GRU | nn.LSTM, readout: nn.Linear, scaler: Scaler, **la
     b = np.stack([state.get(name, np.zeros(len(W))) for name in ("bias_ih_l0", "bias_hh_l0")])
     order, cell = ("rzn", GRUResetAfter) if isinstance(layer, nn.GRU) else ("ifco", LSTM)
     C, b_y = readout.weight.detach().numpy(), 0.0 if readout.bias is None else readout.bias.detach().numpy()
-    return _identified(cell(layer.input_size, len(C), len(U.T)), _gates(order, W, U, b), C, b_y, scaler, labels)
+    return identified(cell(layer.input_size, len(C), len(U.T)), gates(order, W, U, b), C, b_y, scaler, labels)
 
 
 def from_keras(
@@ -62,7 +62,7 @@ def from_keras(
             f"kernel {W.shape}, recurrent kernel {U.shape}, bias {b.shape} are not (nu, {len(order)} n), "
             f"(n, {len(order)} n), ({rows}, {len(order)} n) of a Keras {kind}"
         )
-    return _identified(cell(len(W), C.shape[1], n), _gates(order, W.T, U.T, b), C.T, b_y, scaler, labels)
+    return identified(cell(len(W), C.shape[1], n), gates(order, W.T, U.T, b), C.T, b_y, scaler, labels)
 
 
 def with_box(model: IdentifiedModel, u_min: np.ndarray, u_max: np.ndarray) -> IdentifiedModel:
@@ -96,22 +96,22 @@ def _check_layer(layer: nn.Module):
             raise ValueError(f"the layer has {name} = {getattr(layer, name)}; only {name} = {value} has an equal here")
 
 
-def _gates(order: str, W: np.ndarray, U: np.ndarray, b: np.ndarray) -> Weights:
+def gates(order: str, W: np.ndarray, U: np.ndarray, b: np.ndarray) -> Weights:
     """Stacked rows of the gates in `order`, apart: W (n, nu), U (n, n), b (n, 1) of each.
 
     The rows of b (1 or 2, gates n) add up, but for the recurrent bias bhn of n, which the reset multiplies.
     """
-    gates, n = Weights(), len(U.T)
+    found, n = Weights(), len(U.T)
     for i, gate in enumerate(order):
         rows = slice(i * n, (i + 1) * n)
         total = b[:1, rows].T if gate == "n" else b[:, rows].sum(0)[:, None]
-        gates |= {f"W{gate}": W[rows], f"U{gate}": U[rows], f"b{gate}": total}
-        gates |= {"bhn": b[1:, rows].T} if gate == "n" else {}
-    return gates
+        found |= {f"W{gate}": W[rows], f"U{gate}": U[rows], f"b{gate}": total}
+        found |= {"bhn": b[1:, rows].T} if gate == "n" else {}
+    return found
 
 
-def _identified(cell: Model, gates: Weights, C, b_y, scaler: Scaler, labels: Mapping[str, Any]) -> IdentifiedModel:
-    weights = {**gates, "C": C, "b_y": np.broadcast_to(b_y, len(C))[:, None]}
+def identified(cell: Model, layer: Weights, C, b_y, scaler: Scaler, labels: Mapping[str, Any]) -> IdentifiedModel:
+    weights = {**layer, "C": C, "b_y": np.broadcast_to(b_y, len(C))[:, None]}
     for name, value in cell.state_dict().items():
         if value.shape != weights[name].shape:
             raise ValueError(f"{name} has shape {weights[name].shape}, {tuple(value.shape)} is needed")
