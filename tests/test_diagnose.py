@@ -68,6 +68,15 @@ def test_oversampled_record_is_told_how_many_samples_to_skip(noise):
     assert finding.kind == "too fast" and "every 5" in finding.text  # ln 0.9 / ln 0.998 = 52.6
 
 
+@pytest.mark.parametrize("name", PLANTS)
+def test_plants_sampled_thirty_times_too_fast_are_named(name):
+    plant = PLANTS[name]()
+    slowest = -1 / np.max(np.real(plant.linearise(plant.nominal.x, plant.nominal.u).poles()))
+    u = random_steps(plant.u_region_min, plant.u_region_max, 1500, hold=(100, 500), levels=5, seed=2)
+    found = kinds(Experiment.from_object(plant.experiment(u, slowest / 500, seed=1)))
+    assert found and {*found} <= {"too fast", "integrator"}  # an integrator: slower than the record is long
+
+
 def test_thinned_record_is_not_too_fast_any_more():
     whole = filtered([0, 0.002], [1, -0.998], excited(30000, hold=100))
     assert kinds(Experiment(whole.u[::53], whole.y[::53], 53.0)) == []

@@ -69,6 +69,10 @@ def test_drive_integrates():
     assert finding.kind == "integrator" and "(position)" in finding.text
 
 
+def test_oversampled_reactor_of_three_rests_is_told_both():
+    assert kinds(CoolantFlowCSTR(), 96.5, 96.5, dt=0.1) == ["several equilibria", "too fast"]
+
+
 @pytest.mark.parametrize("dt, kind", [(0.5, "too fast"), (3000.0, "too slow")])
 def test_sampling_time_is_judged_by_the_poles(dt, kind):
     assert kinds(VanDeVusse(), dt=dt, starts=4) == [kind]
