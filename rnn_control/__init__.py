@@ -33,11 +33,13 @@ from .report import Report
 from .restarts import Restarts, fit_best
 from .scaler import Scaler
 from .tightness import Tightness
+from .weighting import Huber, MultiplicativeWeights
 
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
-    "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "IdentifiedModel", "LinearModel",
-    "LipschitzREN", "LipschitzRNN", "Model", "Network", "Readiness", "Report", "Restarts", "Scaler", "Score",
+    "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
+    "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network",
+    "Readiness", "Report", "Restarts", "Scaler", "Score",
     "Tightness", "attack", "certify", "compare_with_linear", "control_readiness", "coverage", "diagnose", "fit",
     "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
 ]  # fmt: skip

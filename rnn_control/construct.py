@@ -104,8 +104,8 @@ class Contracting(Model):
                 value.mul_(s)
         return self.inner
 
-    def is_certified_by_construction(self) -> bool:
-        return True
+    def by_construction(self) -> str:
+        return self.method
 
     def f(self, p: Params, x, u) -> Any:
         return self.inner.f(p, x, u)

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from .certify import TRAINABLE, condition, is_proved
+from .certify import TRAINABLE, condition
 from .model import Model
 
 
@@ -55,10 +55,3 @@ def roomiest_method(model: Model, property: str, margin: float) -> str:
         return factor, -float(condition(trial, trial.theta(), trial.input_box(), property, method).rate)
 
     return max(TRAINABLE[property], key=merit)
-
-
-@torch.no_grad()
-def fastest_method(model: Model, property: str) -> str:
-    """The condition that holds with the best rate for the model as it is."""
-    bounds = {m: condition(model, model.theta(), model.input_box(), property, m) for m in TRAINABLE[property]}
-    return min(bounds, key=lambda m: (not is_proved(bounds[m]), float(bounds[m].rate)))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from .certificate import Certificate
 from .certify import TRAINABLE, certify
-from .contract import CertificateError, contract, fastest_method, roomiest_method
+from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
 from .diagnose import warn
 from .identified import IdentifiedModel
@@ -25,6 +25,7 @@ from .readout import fit_readout
 from .scaler import Scaler
 from .search import Tracker, Validation, budget, goes_deep, optimise
 from .watch import Bar, Step
+from .weighting import Weighting
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class FitResult:
     best_iteration: int
     interrupted: bool
     seconds: float
+    weights: list[np.ndarray] = field(default_factory=list, repr=False)
+    """Factor (T, ny) of every sample's weight by the last `weighting`, an array a record or window; ones without."""
 
     def _repr_html_(self) -> str:
         rows = [
@@ -84,6 +87,7 @@ def fit(
     rate: float = 1e-2,
     patience: int = 400,
     prior: float = 1.0,
+    weighting: Weighting | None = None,
     u_min: np.ndarray | None = None,
     u_max: np.ndarray | None = None,
     seed: int = 0,
@@ -104,6 +108,8 @@ def fit(
     Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
     Levenberg-Marquardt, a tenth as many steps and a tenth of the patience.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
+    weighting: for records that are partly wrong, Huber() against single wild samples, MultiplicativeWeights() against
+    whole stretches; the result's `weights` tell which ones were distrusted. valid is taken to be sound.
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
     inputs. seed: of the random windows. Ctrl-C returns the best model so far. progress: a line on a terminal. log: is
     called with every Step, as TensorBoard of rnn_control.tensorboard is; a KeyboardInterrupt that it raises ends the
@@ -121,15 +127,16 @@ def fit(
     data = _windows(scaler, train, window, washout)
     if certificate is not None:
         warn(train)
-    enforced = None if model.is_certified_by_construction() else certificate
+    constructed = model.by_construction()
     if certificate is not None and method == "auto":
-        method = roomiest_method(model, certificate, margin) if enforced else fastest_method(model, certificate)
+        method = constructed or roomiest_method(model, certificate, margin)
+    enforced = None if method == constructed else certificate
     if enforced is not None:
         contract(model, enforced, method, margin)
     fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
     if enforced is not None:
         contract(model, enforced, method, margin)
-    options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior)
+    options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
     objective = Objective(model, kernel, data, estimate_x0=initial == "estimated", **options)
     held = _hold_out(data) if valid is None and goes_deep(objective) else []
     w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
@@ -159,7 +166,7 @@ def _result(objective, tracker, scaler, train, certificate, seed, interrupted, s
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
     _warn_of_poor(tracker, valid)
-    return FitResult(identified, proof, history, tracker.best_iteration, interrupted, seconds)
+    return FitResult(identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors)
 
 
 def _warn_of_poor(tracker: Tracker, valid: np.ndarray):

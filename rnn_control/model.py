@@ -51,9 +51,9 @@ class Model(nn.Module, ABC):
         """The model to keep after training: itself, unless it was wrapped only to be trained."""
         return self
 
-    def is_certified_by_construction(self) -> bool:
-        """Whether theta() cannot leave the certified set, so that nothing else need keep a search inside it."""
-        return False
+    def by_construction(self) -> str | None:
+        """Method of the condition that theta() cannot violate; None if a search has to be kept inside the set."""
+        return None
 
     def spec(self) -> dict[str, Any]:
         """What it takes to build the architecture again: `models.build(spec)`."""

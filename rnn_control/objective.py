@@ -8,6 +8,7 @@ from .bounds import Bound, perron_weights
 from .certify import condition, is_proved
 from .kernel import Batch, Kernel
 from .model import Model
+from .weighting import Weighting
 
 LARGEST_NOISE = 0.02
 """Share of the outputs' variance that the prior takes for noise at most: a bad start must not shrink the parameters."""
@@ -26,18 +27,32 @@ class Objective:
 
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
-        estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4,
+        estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4, weighting: Weighting | None = None,
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
+        self.weights, self.weighting = data.w, weighting and weighting.fresh()
+        self.seen = [w.copy() for w in data.w]  # with the samples that will be held out
+        self.factors = [np.ones_like(w) for w in data.w]
         self.property, self.method, self.margin = property, method, margin
         self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0
         self.free = [v for v in model.parameters() if v.requires_grad]
         self.sizes = [v.numel() for v in self.free]
-        self.is_free = property is None or model.is_certified_by_construction()
+        self.is_free = property is None or model.by_construction() == method
         self.n_theta, self.n_scale = sum(self.sizes), 0 if self.is_free or method != "weighted" else model.nx
         self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
         self.input_box = model.input_box()
         self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
+
+    def reweigh(self, v: np.ndarray) -> None:
+        """Weights of the samples from their errors at v, where a weighting was asked for."""
+        if self.weighting is None:
+            return
+        self.load(v)
+        runs = self.kernel.simulate(self.model.theta(), self.initial_states(v), self.data.u)
+        errors = [y - yhat for y, (_, yhat) in zip(self.data.y, runs, strict=True)]
+        if all(np.isfinite(e).all() for e in errors):
+            self.factors = self.weighting(errors, self.seen)
+            self.data = self.data._replace(w=[w * f for w, f in zip(self.weights, self.factors, strict=True)])
 
     def settle(self, v: np.ndarray, penalty: float) -> None:
         """Weights of the next stage: the penalty as given, the prior from the error at v."""

@@ -80,9 +80,10 @@ class Validation:
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), objective.data.u)
-        parts = zip(self.held, objective.data.y, runs, strict=True)
+        held = [w * f for w, f in zip(self.held, objective.factors, strict=True)]
+        parts = zip(held, objective.data.y, runs, strict=True)
         squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, (_, yhat) in parts)
-        value = (squares / sum(float(w.sum()) for w in self.held)) ** 0.5
+        value = (squares / sum(float(w.sum()) for w in held)) ** 0.5
         return value if np.isfinite(value) else np.inf
 
 
@@ -115,6 +116,7 @@ def optimise(
             _levenberg(objective, tracker, v, polish, patience)
             return False
         for i, penalty in enumerate(STAGES):
+            objective.reweigh(v)
             objective.settle(v, penalty)
             v = _lbfgs(objective, tracker, v, polish // len(STAGES), patience)
             v = _repair(objective, tracker, v)
@@ -131,6 +133,7 @@ def _adam(objective, tracker, v, epochs, rate, rng, batch: int = 32) -> np.ndarr
     m, s, n = np.zeros_like(v), np.zeros_like(v), len(objective.data.u)
     low, high = objective.box()
     for k in range(1, epochs + 1):
+        objective.reweigh(v)
         loss, g = objective(v, None if n <= batch else rng.choice(n, batch, replace=False))
         if not np.isfinite(loss):
             return tracker.best if tracker.best is not None else objective.start()
@@ -178,6 +181,7 @@ def _levenberg(objective, tracker, v, iterations, patience) -> None:
 
     def report(v, value):
         tracker(v, value)
+        objective.reweigh(v)
         return is_stalled()
 
     for _ in range(ROUNDS):

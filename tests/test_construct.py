@@ -25,7 +25,7 @@ def families(kind, seed=0):
 def constructed(kind, seed=0):
     """The family's own construction where it has one."""
     model = families(kind, seed)
-    return model if model.is_certified_by_construction() else Contracting(model, rate=RATE)
+    return model if model.by_construction() else Contracting(model, rate=RATE)
 
 
 def is_certified(model):
