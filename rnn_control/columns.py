@@ -83,7 +83,7 @@ def floats(cells, where: str, gaps: str, place: Callable[[int], str], is_comma_d
     odd = [i for i, v in enumerate(parsed) if v is None and text[i].lower() not in MISSING]
     if odd:
         first = f"{text[odd[0]]!r}, {place(odd[0])}"
-        if gaps != "split" or all(v is None for v in parsed):
+        if gaps == "error" or all(v is None for v in parsed):
             raise ValueError(
                 f"{where}, {place(odd[0])}: {text[odd[0]]!r} is not a number"
                 + (f" ({len(odd) - 1} more such cells)" if len(odd) > 1 else "")

@@ -89,6 +89,8 @@ def coverage(
     if cells < 2:
         raise ValueError(f"cells is {cells}; a grid has at least 2")
     u, y = np.concatenate(experiment.us), np.concatenate(experiment.ys)
+    is_measured = np.isfinite(y).all(axis=1)
+    u, y = u[is_measured], y[is_measured]
     low = np.concatenate([u.min(0) if u_min is None else np.broadcast_to(u_min, experiment.nu), y.min(0)])
     high = np.concatenate([u.max(0) if u_max is None else np.broadcast_to(u_max, experiment.nu), y.max(0)])
     if not np.all(low < high):

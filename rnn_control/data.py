@@ -24,7 +24,8 @@ class Experiment:
     u_names, y_names, u_units, y_units    one per channel; default u0.., y0.., ""
     names    one per record; default "record 0"..
     gaps     "error", or "split": every stretch without NaN or inf becomes a record; stretches
-             shorter than 10 samples are left out, and a warning lists them
+             shorter than 10 samples are left out, and a warning lists them; or "mask": outputs may be
+             missing (NaN: samples that do not count), inputs may not, because the plant goes on
     Raises ValueError naming the channel: empty, transposed, unequal, non-finite or constant data.
     A channel must move somewhere in the whole; one record or a part of a split may hold it still.
     """
@@ -126,6 +127,10 @@ class Experiment:
         """(T,) instants of record i in s, from 0."""
         return self.dt * np.arange(len(self.us[i]))
 
+    def interpolated(self) -> "Experiment":
+        """Missing outputs filled in by straight lines between their neighbours: to look at, not to identify from."""
+        return self.part(self.us, [np.column_stack([_filled(c) for c in y.T]) for y in self.ys], self.names)
+
     join = partition.join
     split = partition.split
     split_records = partition.split_records
@@ -148,13 +153,11 @@ class Experiment:
         return digest.hexdigest()
 
     def _repr_html_(self) -> str:
+        kinds = (("input", self.us, self.u_names, self.u_units), ("output", self.ys, self.y_names, self.y_units))
         rows = [
-            (label, name, unit, *(float(getattr(np, f)(np.concatenate(records)[:, i])) for f in ("min", "max", "mean")))
-            for label, records, names, units in (
-                ("input", self.us, self.u_names, self.u_units),
-                ("output", self.ys, self.y_names, self.y_units),
-            )
-            for i, (name, unit) in enumerate(zip(names, units, strict=True))
+            (kind, name, unit, float(np.nanmin(column)), float(np.nanmax(column)), float(np.nanmean(column)))
+            for kind, records, names, units in kinds
+            for name, unit, column in zip(names, units, np.concatenate(records).T, strict=True)
         ]
         title = repr(self).partition("\n")[0]
         return html_table(title, rows, ("", "channel", "unit", "smallest", "largest", "mean"))
@@ -174,11 +177,17 @@ class Experiment:
 
 
 def _ranges(label, records, names, units):
-    low = np.min([r.min(axis=0) for r in records], axis=0)
-    high = np.max([r.max(axis=0) for r in records], axis=0)
+    low, high = np.nanmin(np.concatenate(records), axis=0), np.nanmax(np.concatenate(records), axis=0)
     width = max(map(len, names))
     for name, unit, a, b in zip(names, units, low, high, strict=True):
         yield f"  {label}  {name:<{width}}  {a:.6g} to {b:.6g} {unit}".rstrip()
+
+
+def _filled(column):
+    known = np.isfinite(column)
+    if known.all() or not known.any():
+        return np.nan_to_num(column)
+    return np.interp(np.arange(len(column)), np.flatnonzero(known), column[known])
 
 
 def _labels(given, default, label):

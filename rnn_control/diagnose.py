@@ -41,6 +41,7 @@ def diagnose(experiment: Experiment) -> list[Finding]:
     time constants force lambda towards 1; samples much longer leave nothing to identify. It takes milliseconds, sees
     what the records show and no more: that nothing is found proves nothing.
     """
+    experiment = experiment.interpolated()
     longest = max(range(len(experiment)), key=lambda i: len(experiment.us[i]))
     u, y = experiment.us[longest][:LONGEST], experiment.ys[longest][:LONGEST]
     moving = np.ptp(u, axis=0) > 0

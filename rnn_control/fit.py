@@ -193,8 +193,9 @@ def _windows(scaler: Scaler, train: Experiment, window: int | None, washout: int
         skip = min(washout, size // 4)
         for start in (*range(0, len(u) - size, max(size - skip, 1)), len(u) - size):
             us.append(u[start : start + size])
-            ys.append(y[start : start + size])
-            ws.append(np.ones_like(ys[-1]))
+            known = np.isfinite(y[start : start + size])
+            ys.append(np.where(known, y[start : start + size], 0.0))
+            ws.append(known.astype(float))
             ws[-1][:skip] = 0
     return Batch(us, ys, ws)
 

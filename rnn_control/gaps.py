@@ -36,7 +36,7 @@ def continuous_pieces(
     bad = ~np.isfinite(values)
     rows = np.asarray(bad.any(axis=1))
     if gaps not in ("error", "split"):
-        raise ValueError(f'gaps = {gaps!r}; it is "error" or "split"')
+        raise ValueError(f'gaps = {gaps!r}; it is "error", "split" or "mask"')
     if gaps == "error":
         if rows.any():
             k = int(np.argmax(rows))
@@ -112,7 +112,8 @@ def cut(u, y, t, dt, channels, gaps: str, file: str, place=sample) -> dict[str, 
 
     u (T, nu), y (T, ny), t (T,) in s or None; channels names the columns of u, then of y.
     """
-    label, starts, values = Path(file).stem, [], np.column_stack([u, y])
+    label, starts, masked = Path(file).stem, [], gaps == "mask"
+    y, values, channels, gaps = _watched(u, y, channels, gaps)
     if t is not None:
         values, channels = np.column_stack([values, t]), [*channels, "time"]
         is_complete = gaps != "error" or np.isfinite(values).all()
@@ -126,6 +127,7 @@ def cut(u, y, t, dt, channels, gaps: str, file: str, place=sample) -> dict[str, 
         "y": [y[s] for s in pieces],
         "dt": dt,
         "names": _piece_names(label, pieces, len(u)),
+        "gaps": "mask" if masked else "error",
     }
 
 
@@ -133,13 +135,21 @@ def cut_all(us, ys, names, channels, gaps: str):
     """(us, ys, names) of the pieces between the gaps of several records."""
     pieces = []
     for u, y, name in zip(us, ys, names, strict=True):
-        slices = continuous_pieces(np.column_stack([u, y]), channels, name, gaps)
+        y, *watched = _watched(u, y, channels, gaps)
+        slices = continuous_pieces(watched[0], watched[1], name, watched[2])
         labels = _piece_names(name, slices, len(u))
         pieces += [(u[s], y[s], n) for s, n in zip(slices, labels, strict=True)]
     if not pieces:
         _raise_nothing_left(", ".join(names))
     us, ys, names = zip(*pieces, strict=True)
     return us, ys, names
+
+
+def _watched(u, y, channels, gaps: str):
+    """(y, the columns whose gaps matter, their names, what to do about them): masked, an output may be missing."""
+    if gaps != "mask":
+        return y, np.column_stack([u, y]), channels, gaps
+    return np.where(np.isfinite(y), y, np.nan), u, channels[: u.shape[1]], "error"
 
 
 def _piece_names(name, pieces, length):

@@ -52,9 +52,9 @@ class IdentifiedModel:
         return x, self.scaler.y_out(y)
 
     def initial_state(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The state x(0), (nx,), that best explains a window of inputs u (T, nu) and outputs y (T, ny)."""
+        """The state x(0), (nx,), that best explains a window of u (T, nu) and y (T, ny; NaN where it is missing)."""
         u = self._channels(u, self.model.nu, "u", self.u_names)
-        y = self._channels(y, self.model.ny, "y", self.y_names)
+        y = self._channels(y, self.model.ny, "y", self.y_names, may_lack=True)
         if len(u) != len(y):
             raise ValueError(f"u has {len(u)} samples, y has {len(y)}; they must be of one window")
         return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y))
@@ -159,13 +159,14 @@ class IdentifiedModel:
             raise ValueError(f"the experiment has dt = {experiment.dt} s, the model {self.dt} s; resample the data")
 
     @staticmethod
-    def _channels(a, n: int, name: str, channels) -> np.ndarray:
+    def _channels(a, n: int, name: str, channels, may_lack: bool = False) -> np.ndarray:
         a = np.asarray(a, float)
         a = a[:, None] if a.ndim == 1 and n == 1 else a
         if a.ndim != 2 or a.shape[1] != n:
             raise ValueError(
                 f"{name} has shape {a.shape}; it must be (T, {n}): time down, {', '.join(channels)} across"
             )
-        if not np.isfinite(a).all():
-            raise ValueError(f"{name} has a NaN or inf at sample {int(np.argwhere(~np.isfinite(a))[0, 0])}")
+        bad = np.isinf(a) if may_lack else ~np.isfinite(a)
+        if bad.any():
+            raise ValueError(f"{name} has a NaN or inf at sample {int(np.argwhere(bad)[0, 0])}")
         return a

@@ -18,10 +18,11 @@ def initial_state(
 ) -> np.ndarray:
     """x0 (nx,) that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny), in the state box.
 
+    Samples that are missing (NaN in y) do not count.
     Everything normalised. Derivatives by forward differences, all directions one batch of simulations. States that rest
     on the box and are pushed outwards are held there; the search ends where a step gains less than 0.1 %.
     """
-    nx, p = model.nx, model.theta()
+    nx, p, known = model.nx, model.theta(), ~np.isnan(y)
     x0 = np.zeros(nx)
     if not len(u):
         return x0
@@ -29,7 +30,7 @@ def initial_state(
 
     def errors(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         outputs = np.stack([yhat for _, yhat in kernel.simulate(p, starts, [u] * len(starts))])
-        error = (y - outputs).reshape(len(starts), -1)
+        error = np.where(known, y - outputs, 0.0).reshape(len(starts), -1)
         with np.errstate(over="ignore", invalid="ignore"):
             costs = (error**2).mean(1) + PRIOR * (starts**2).sum(1)
         return error, np.where(np.isfinite(costs), costs, np.inf)

@@ -79,8 +79,10 @@ def fit_linear(
 
     order: number of states; None takes the one of `orders` with the smallest error on valid (without valid: on the
     last quarter of every training record, after which all of it is used). u_min, u_max: input box, as for `fit`.
-    Raises ValueError for records that are too short for the orders.
+    Raises ValueError for records that are too short for the orders, or that lack outputs.
     """
+    if any(np.isnan(y).any() for part in (train, valid) if part is not None for y in part.ys):
+        raise ValueError('outputs are missing (NaN); a linear model needs records without gaps: gaps="split"')
     if order is None and valid is None:
         order = fit_linear(*_cut(train, 1 - HOLD_OUT), orders=orders).order
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)

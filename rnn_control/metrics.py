@@ -1,7 +1,7 @@
 """Fit of simulated to measured outputs. Two conventions are called FIT: compare like with like.
 
-Records are (T, ny) arrays, or lists of them: samples of all records are pooled. washout samples at
-the start of every record, where the initial state still shows, are not scored.
+Records are (T, ny) arrays, or lists of them: samples of all records are pooled; missing ones (NaN in y)
+do not count. washout samples at the start of every record, where the initial state still shows, are not scored.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def rmse(y: Records, y_hat: Records, washout: int = 0) -> np.ndarray:
 def nrmse(y: Records, y_hat: Records, washout: int = 0) -> np.ndarray:
     """RMSE / std(y) per channel (ny,), std with ddof = 0; nan where y does not move."""
     measured, error = _pooled(y, y_hat, washout)
-    return _over(_rms(error), measured.std(axis=0), measured)
+    return _over(_rms(error), np.nanstd(measured, axis=0), measured)
 
 
 def fit(y: Records, y_hat: Records, washout: int = 0) -> np.ndarray:
@@ -44,8 +44,8 @@ def fit_polimi(y: Records, y_hat: Records, washout: int = 0) -> float:
     fit on the same data, and with several outputs the one of largest unit dominates.
     """
     measured, error = _pooled(y, y_hat, washout)
-    spread = np.linalg.norm(measured - measured.mean(axis=0), axis=1).sum()
-    miss = np.linalg.norm(error, axis=1).sum()
+    spread = np.nansum(np.linalg.norm(measured - np.nanmean(measured, axis=0), axis=1))
+    miss = np.nansum(np.linalg.norm(error, axis=1))
     return float(100 * (1 - miss / spread)) if spread > 0 else float("nan")
 
 
@@ -98,7 +98,7 @@ def score(
         rmse=tuple(rmse(y, y_hat, washout).tolist()),
         y_names=names,
         y_units=units,
-        n_samples=sum(len(r) - washout for r in records),
+        n_samples=sum(int(np.isfinite(r[washout:]).any(axis=1).sum()) for r in records),
         n_records=len(records),
         washout=washout,
     )
@@ -115,22 +115,22 @@ def _pooled(y, y_hat, washout):
     shortest = min(len(r) for r in measured)
     if not 0 <= washout < shortest:
         raise ValueError(f"washout = {washout}; it is 0 to {shortest - 1}, the shortest record")
-    if not all(np.isfinite(r).all() for r in measured):
-        raise ValueError("y holds NaN or inf; build an Experiment, which cuts at gaps")
     kept = np.concatenate([r[washout:] for r in measured])
+    if np.isinf(kept).any() or not np.isfinite(kept).any(axis=0).all():
+        raise ValueError("y holds inf, or a channel without a measurement; build an Experiment, which cuts at gaps")
     guess = np.concatenate([r[washout:] for r in simulated])
     return kept, np.where(np.isfinite(guess), guess, np.inf) - kept
 
 
 def _rms(error):
     # scaled by the largest error: the square of a nearly diverged one would overflow
-    largest = abs(error).max(axis=0)
+    largest = np.nanmax(abs(error), axis=0)
     is_plain = np.isfinite(largest) & (largest > 0)
     unit = np.where(is_plain, largest, 1.0)
     ratio = np.where(is_plain, error, 0.0) / unit
-    return np.where(is_plain, unit * np.sqrt(np.mean(ratio**2, axis=0)), largest)
+    return np.where(is_plain, unit * np.sqrt(np.nanmean(ratio**2, axis=0)), largest)
 
 
 def _over(error, spread, measured):
-    moves = np.ptp(measured, axis=0) > 0
+    moves = np.nanmax(measured, axis=0) > np.nanmin(measured, axis=0)
     return np.where(moves, error / np.where(moves, spread, 1.0), np.nan)

@@ -35,7 +35,8 @@ def from_csv(
                 as 2024-12-31 23:59:59 or 31.12.2024 23:59:59. Steps up to 10 % off are jitter.
     u_units     default: what the header says, as in "T [degC]" or "T (degC)"
     gaps        "error" names the first missing value or time jump; "split" starts a new record
-                there (also where time goes back: several recordings in one file)
+                there (also where time goes back: several recordings in one file); "mask" lets outputs
+                be missing
     sep         default: found (semicolon, tab, comma, spaces). Decimal commas are read unless
                 the separator is a comma.
     time_unit   of a numeric time column; default what its header says, otherwise "s"

@@ -83,7 +83,7 @@ def residuals(u, y, y_hat, u_names=None, y_names=None, *, lags: int = 25, washou
 
     u, y, y_hat: (T, nu), (T, ny), (T, ny), or lists of them. The band of r_eu(k) takes the colour of both signals into
     account: its variance is (1 + 2 sum_k r_e(k) r_u(k)) / N if they are independent, not 1 / N.
-    Raises ValueError if a record has no more than lags + washout samples.
+    Missing outputs (NaN) have no residual. Raises ValueError if a record has no more than lags + washout samples.
 
     Reference: Ljung (1999), System Identification, section 16.6; Ljung and Box (1978).
     """
@@ -107,8 +107,8 @@ def residuals(u, y, y_hat, u_names=None, y_names=None, *, lags: int = 25, washou
 
 
 def _centred(records: list[np.ndarray]) -> list[np.ndarray]:
-    mean = np.concatenate(records).mean(0)
-    return [r - mean for r in records]
+    mean = np.nanmean(np.concatenate(records), axis=0)
+    return [np.nan_to_num(r - mean, nan=0.0) for r in records]
 
 
 def _correlations(a: list[np.ndarray], b: list[np.ndarray], lags: int, is_same: bool = False) -> np.ndarray:

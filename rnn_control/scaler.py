@@ -54,12 +54,12 @@ class Scaler:
                     f"training records, outside the box [{low[i]:.6g}, {high[i]:.6g}]; widen it"
                 )
         for name, column in zip(train.y_names, y.T, strict=True):
-            if not np.ptp(column) > 0:
+            if not np.nanmax(column) > np.nanmin(column):
                 raise ValueError(
-                    f'output "{name}" is constant ({column[0]:.6g}) in the training records; '
+                    f'output "{name}" is constant ({np.nanmean(column):.6g}) in the training records; '
                     f"split so that it moves there"
                 )
-        return cls((low + high) / 2, (high - low) / 2, y.mean(axis=0), y.std(axis=0))
+        return cls((low + high) / 2, (high - low) / 2, np.nanmean(y, axis=0), np.nanstd(y, axis=0))
 
     @property
     def u_min(self) -> np.ndarray:

@@ -73,9 +73,10 @@ class Validation:
             [initial_state(self.kernel, self.model, u[:w], y[:w]) for u, y in zip(self.us, self.ys, strict=True)]
         )
         runs = self.kernel.simulate(self.model.theta(), x0, self.us)
-        error = np.concatenate([y[w:] - yhat[w:] for y, (_, yhat) in zip(self.ys, runs, strict=True)])
-        spread = np.concatenate([y[w:] for y in self.ys]).std(0)
-        value = float(np.sqrt(((error / np.maximum(spread, 1e-9)) ** 2).mean()))
+        measured = np.concatenate([y[w:] for y in self.ys])
+        error = measured - np.concatenate([yhat[w:] for _, yhat in runs])
+        error /= np.maximum(np.nanstd(measured, axis=0), 1e-9)
+        value = float(np.sqrt((error[~np.isnan(measured)] ** 2).mean()))
         return value if np.isfinite(value) else np.inf
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:

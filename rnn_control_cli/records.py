@@ -9,7 +9,12 @@ OPTIONS = (
     click.option("--dt", type=float, help="Sampling time in s."),
     click.option("--time", help="Column with the time, instead of --dt."),
     click.option("--time-unit", help="Unit of the time column, where its header has none (default s)."),
-    click.option("--gaps", type=click.Choice(["error", "split"]), default="error", help="split: a record per gap."),
+    click.option(
+        "--gaps",
+        type=click.Choice(["error", "split", "mask"]),
+        default="error",
+        help="split: a record per gap; mask: outputs may be missing.",
+    ),
     click.option("--sep", help="What separates the columns (default: found)."),
 )
 

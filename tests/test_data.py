@@ -83,7 +83,7 @@ REFUSED = {
     "no dt": (dict(dt=None), "dt = None; it is the sampling time"),
     "names": (dict(u_names=["a", "b"]), "2 entries, 1 are needed"),
     "same name": (dict(u_names=["T"], y_names=["T"]), "more than once"),
-    "gaps": (dict(gaps="fill"), '"error" or "split"'),
+    "gaps": (dict(gaps="fill"), '"error", "split" or "mask"'),
 }
 
 

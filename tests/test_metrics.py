@@ -77,7 +77,8 @@ def test_fit_of_a_constant_output_is_undefined():
 FAULTS = {
     "shape": (dict(y_hat=Y[:-1]), "must be equal"),
     "washout": (dict(washout=200), "washout = 200; it is 0 to 199"),
-    "hole": (dict(y=np.where(Y > 3.5, np.nan, Y)), "y holds NaN or inf"),
+    "inf": (dict(y=np.where(Y > 3.5, np.inf, Y)), "y holds inf"),
+    "silent": (dict(y=np.where(Y > 3.5, np.nan, np.nan)), "without a measurement"),
     "records": (dict(y=[Y, Y]), "must be equal"),
 }
 
