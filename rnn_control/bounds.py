@@ -21,7 +21,8 @@ class Bound(NamedTuple):
     than drive / (1 - rate), if known, `row_rates` the rates whose maximum is `rate`, if there are several.
 
     With a `metric` P, V(e) = sqrt(e' P e) instead: one block of order 2 and scale one. `multipliers` belong to the
-    matrix inequality behind it, if there is one, and `input_gains` are steady gains of V input by input, which add up.
+    matrix inequality behind it, and `input_gains` are steady gains of V input by input, which add up: each is that of
+    V(e+)^2 <= r^2 V(e)^2 + g^2 |du_i|^2 for an r of its own, in `gain_rates`.
     """
 
     residual: Tensor
@@ -37,6 +38,7 @@ class Bound(NamedTuple):
     metric: Tensor | None = None
     multipliers: Tensor | None = None
     input_gains: Tensor | None = None
+    gain_rates: Tensor | None = None
 
     def excess(self, margin: float) -> Tensor:
         """By how much the condition, and a rate of 1 - margin, are missed; all <= 0 if they are not.

@@ -26,8 +26,9 @@ class Certificate:
     e is the difference of two trajectories (deltaISS) or the state itself (ISS, then plus `offset`). The norm is the
     largest over `blocks` (size, order) of the block's norm; in the blocks scaled by `scale` there is no overshoot, nor
     in sqrt(e' P e) with P = `metric`, if there is one (`multipliers` are then those of the matrix inequality).
-    `steady[state or block][input]` bounds, in units of `scale`, the differences that unit differences of the inputs
-    sustain; for ISS its last column is the offset.
+    `steady[state][input]` bounds, in units of `scale`, the differences that unit differences of the inputs sustain;
+    with a metric its two rows are r and s of Theorem 11 (b) instead. For ISS its last column is the offset's.
+    `weights_sha256` is of architecture, equations and weights.
     `ultimate[output]` = (low, high) is where ISS says that every output ends up under inputs of the box (ISS only).
     States are normalised (no unit); gain, ultimate, input_box, times are physical if the model knows its units.
     """

@@ -13,6 +13,7 @@ from . import check
 from .bounds import Bound, perron_weights, steady_gain, weighted_bound
 from .boxes import above, cover, invariant
 from .certificate import Certificate, steps_until
+from .equations import equations
 from .identified import IdentifiedModel
 from .lmi import lmi_bound
 from .model import Model, Params
@@ -92,21 +93,23 @@ def is_proved(bound: Bound) -> bool:
 
 def weights_hash(model: Model) -> str:
     """sha256 of the architecture and of the free and fixed parameters, as a saved model holds them."""
-    return check.weights_hash(model.spec(), _stored(model))
+    return check.weights_hash(*_stored(model))
 
 
-def _stored(model: Model) -> check.Raw:
-    """Shape and bytes of every tensor in the model's file."""
-    arrays = {k: v.detach().double().numpy().astype("<f8") for k, v in model.state_dict().items()}
-    return {k: (v.shape, v.tobytes()) for k, v in arrays.items()}
+def _stored(model: Model) -> tuple[dict, dict, check.Raw]:
+    """Architecture, equations, and shape and bytes of every tensor, as in the model's file."""
+    text, made = equations(model)
+    arrays = {k: v.detach().double().numpy().astype("<f8") for k, v in {**model.state_dict(), **made}.items()}
+    return model.spec(), text._asdict(), {k: (v.shape, v.tobytes()) for k, v in arrays.items()}
 
 
 def _proved(model, plain: Model, c: Certificate) -> Certificate:
     """The certificate, with the reason for a refusal if exact arithmetic does not prove it."""
     scaler, labels = _units(model, plain)
-    header = json.loads(json.dumps(dict(spec=plain.spec(), scaler=scaler.to_dict(), **labels)))
+    spec, text, raw = _stored(plain)
+    header = json.loads(json.dumps(dict(spec=spec, equations=text, scaler=scaler.to_dict(), **labels)))
     try:
-        check.prove(header, _stored(plain), json.loads(c.to_json()))
+        check.prove(header, raw, json.loads(c.to_json()))
     except (ValueError, NotImplementedError, ArithmeticError) as error:
         nothing = tuple((math.inf,) * plain.nu for _ in range(plain.ny))
         times = dict(steps_to_forget=None, seconds_to_forget=None)
@@ -162,23 +165,27 @@ def _overshoot(bound: Bound) -> float:
 
 
 def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state, or block.
+    """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state.
 
     The weighted condition and the matrix inequality have sharper gains, column by column. For ISS a last column
-    holds the levels of the offset.
+    holds the levels of the offset. In a metric: the r of V(e+)^2 <= r^2 V^2 + g^2 |du_i|^2, and the factor of the
+    multipliers, instead; that of the offset is r^2 = rate, which (rate V + h)^2 <= rate V^2 + h^2 / (1 - rate) gives.
     """
     C = plain.output_map(p)
     if method == "weighted":
         S = steady_gain(plain.comparison(p, u_max))
         return (C.abs() @ S).numpy(), (S / bound.scale[:, None]).numpy()
     if bound.input_gains is not None:
-        return (bound.seen_through(C) * bound.input_gains).numpy(), np.empty((0, plain.nu))
+        assert bound.gain_rates is not None
+        rows, rate = np.stack([bound.gain_rates, np.ones(plain.nu)]), float(bound.rate) * (1 + SLACK)
+        last = [[math.sqrt(rate)], [1 / rate]]
+        rows = np.hstack([rows, last]) if property == "iss" else rows
+        return (bound.seen_through(C) * bound.input_gains).numpy(), rows
     gain, levels = bound.seen_through(C) @ bound.gain(), bound.gain()[:, None].repeat(1, plain.nu)
     if property == "iss":
         offset = torch.as_tensor(bound.offset, dtype=levels.dtype).expand(len(levels))
         levels = torch.cat([levels, offset[:, None]], 1)
-    if all(order == torch.inf for _, order in bound.blocks):
-        levels = levels.repeat_interleave(torch.tensor([size for size, _ in bound.blocks]), 0)
+    levels = levels.repeat_interleave(torch.tensor([size for size, _ in bound.blocks]), 0)
     return gain[:, None].repeat(1, plain.nu).numpy(), levels.numpy()
 
 

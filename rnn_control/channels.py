@@ -8,8 +8,9 @@ channels q collect what is not linear: q_k = theta_k p_k, with p_k linear in dx,
     a b                                       a o db, then b o da
     mix(z, a, b)                              z o (da - db), then (a - b) o dz; the difference is db and both
 
-row by row; a row whose p is zero, or whose range is a point, is linear and makes no channel. At the end a channel that
-enters one other channel only, which has no other entry, is fused into it: theta_j theta_i is one factor (`fused`).
+row by row; a row whose p is zero, or whose range is a point, is linear and makes no channel. What a function gives
+becomes a channel only where it is added or multiplied by a matrix: in a product its slope and the other factor are one
+theta. The order is that of rnn_control/check.py, which proves the inequality anew.
 """
 
 from typing import NamedTuple
@@ -18,8 +19,12 @@ import numpy as np
 from scipy.special import expit
 from torch import Tensor
 
+from . import ops
+from .check import run
+from .equations import equations, identifier
 from .model import Model, Params
-from .ops import Value
+
+FUNCTIONS = {name: getattr(ops, name) for name in ("tanh", "sigmoid", "relu", "mix", "vcat", "signal")}
 
 
 class Channels(NamedTuple):
@@ -43,30 +48,15 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
     tape, eye = Tape(nx + nu), np.eye(nx + nu)
     x = Increment(tape, -box[:, None], box[:, None], eye[:nx])
     u = Increment(tape, -u_max[:, None], u_max[:, None], eye[nx:])
-    x_next = model.f(Params({k: v.detach().double() for k, v in p.items()}), x, u)
+    names = {identifier(k): v.detach().double() for k, v in p.items()}
+    x_next = run(equations(model)[0].text, {**names, "x": x, "u": u}, FUNCTIONS, float)["x_next"]
     total = nx + nu + len(tape.rows)
     order = [*range(nx), *range(nx + nu, total), *range(nx, nx + nu)]
     rows = [_widened(row[None], total)[:, order] for row in tape.rows]
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
     F = _widened(x_next.L, total)[:, order]
-    return fused(Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image))
-
-
-def fused(c: Channels) -> Channels:
-    """q_j = theta_j (c q_i) with q_i in no other place: q_j = (theta_j c theta_i) p_i, one channel, and less slack."""
-    nx, p, lo, hi = len(c.F), c.p.copy(), c.lo.copy(), c.hi.copy()
-    keep = np.ones(len(p), bool)
-    for j, row in enumerate(p):
-        [*entries] = np.flatnonzero(row)
-        i = entries[0] - nx
-        if len(entries) > 1 or not 0 <= i < j or c.F[:, nx + i].any() or np.count_nonzero(p[:, nx + i]) > 1:
-            continue
-        ends = [float(_times(row[nx + i] * a, b)) for a in (lo[i], hi[i]) for b in (lo[j], hi[j])]
-        p[j], lo[j], hi[j], keep[i] = p[i], min(ends), max(ends), False
-        p[i] = 0.0
-    columns = np.concatenate([np.ones(nx, bool), keep, np.ones(c.F.shape[1] - nx - len(p), bool)])
-    return Channels(c.F[:, columns], p[keep][:, columns], lo[keep], hi[keep], c.image)
+    return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image)
 
 
 class Tape:
@@ -89,11 +79,25 @@ class Tape:
         return q
 
 
-class Increment(Value):
-    """One column of values: lo <= v <= hi (n, 1), dv = L (dx; du; q so far)."""
+class Increment(ops.Value):
+    """One column of values: lo <= v <= hi (n, 1), dv = theta o L (dx; du; q so far), theta in `slope` unless None."""
 
-    def __init__(self, tape: Tape, lo: np.ndarray, hi: np.ndarray, L: np.ndarray):
-        self.tape, self.lo, self.hi, self.L = tape, lo, hi, L
+    def __init__(self, tape: Tape, lo: np.ndarray, hi: np.ndarray, L: np.ndarray, slope: tuple | None = None):
+        self.tape, self.lo, self.hi, self._L, self.slope = tape, lo, hi, L, slope
+
+    @property
+    def L(self) -> np.ndarray:
+        """dv over (dx; du; q): from here on with its own channels."""
+        if self.slope is not None:
+            self._L, self.slope = self.tape.record(self._L, *self.slope), None
+        return self._L
+
+    def scaled(self, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+        """The rows of theta o dv, theta in [lo, hi]."""
+        if self.slope is not None:
+            ends = [_times(a, b) for a in self.slope for b in (lo, hi)]
+            lo, hi = np.min(ends, 0), np.max(ends, 0)
+        return self.tape.record(self._L, lo, hi)
 
     def __getitem__(self, rows) -> "Increment":
         keep = rows if isinstance(rows, slice) else slice(rows, rows + 1 or None)
@@ -108,8 +112,7 @@ class Increment(Value):
     def __mul__(self, other) -> "Increment":
         if isinstance(other, Increment):
             ends = [_times(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
-            first = self.tape.record(other.L, self.lo, self.hi)
-            L = _sum(first, self.tape.record(self.L, other.lo, other.hi))
+            L = _sum(other.scaled(self.lo, self.hi), self.scaled(other.lo, other.hi))
         else:
             c = _array(other)
             ends, L = [_times(c, self.lo), _times(c, self.hi)], c * self.L
@@ -142,21 +145,23 @@ class Increment(Value):
         return self._through(expit, lambda a: expit(a) * expit(-a))  # 1 - sigmoid would round to zero
 
     def relu(self) -> "Increment":
-        L = self.tape.record(self.L, 1.0 * (self.lo >= 0), 1.0 * (self.hi > 0))
-        return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), L)
+        slope = 1.0 * (self.lo >= 0), 1.0 * (self.hi > 0)
+        return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), self.L, slope)
 
     def _through(self, phi, slope) -> "Increment":
         """phi(v) of a rising phi whose slope is even and falls with |v|."""
         near, far = np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(abs(self.lo), abs(self.hi))
-        L = self.tape.record(self.L, slope(far), slope(near))
         # rounded outwards: a saturated range must not become a point and lose its channel
-        return Increment(self.tape, np.nextafter(phi(self.lo), -np.inf), np.nextafter(phi(self.hi), np.inf), L)
+        lo, hi = np.nextafter(phi(self.lo), -np.inf), np.nextafter(phi(self.hi), np.inf)
+        return Increment(self.tape, lo, hi, self.L, (slope(far), slope(near)))
+
+    def signal(self) -> "Increment":
+        return self
 
     def mix(self, a, b) -> "Increment":
         a, b = (v if isinstance(v, Increment) else 0.0 * self + v for v in (a, b))
         difference = a - b
-        first = self.tape.record(difference.L, self.lo, self.hi)
-        second = self.tape.record(self.L, difference.lo, difference.hi)
+        first, second = difference.scaled(self.lo, self.hi), self.scaled(difference.lo, difference.hi)
         ends = [_times(z, v) + _times(1 - z, w) for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)]
         return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, _sum(first, second)))
 

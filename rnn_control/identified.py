@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from .data import Experiment
+from .equations import equations
 from .export import CasadiModel, casadi_functions
 from .initial import initial_state
 from .kernel import Kernel, make_kernel
@@ -117,11 +120,12 @@ class IdentifiedModel:
 
         Written beside, synced and renamed: an interrupted save leaves the old file whole.
         """
+        text, made = equations(self.model)
         header = dict(
-            spec=self.model.spec(), scaler=self.scaler.to_dict(), dt=self.dt, u_names=self.u_names,
-            y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
+            spec=self.model.spec(), equations=text._asdict(), scaler=self.scaler.to_dict(), dt=self.dt,
+            u_names=self.u_names, y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
         )  # fmt: skip
-        return write_model(path, header, self.model.state_dict())
+        return write_model(path, header, {**self.model.state_dict(), **made})
 
     @classmethod
     def load(cls, path: str | Path) -> "IdentifiedModel":
@@ -129,11 +133,25 @@ class IdentifiedModel:
         header, state = read_model(path)
         try:
             model = build(header["spec"])
-            model.load_state_dict(state)
+            model.load_state_dict({k: v for k, v in state.items() if k in model.state_dict()})
         except (TypeError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path}: the weights do not fit the architecture in its header: {error}") from error
+        cls._check_equations(path, model, header["equations"], state)
         labels = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
         return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **labels)
+
+    @staticmethod
+    def _check_equations(path, model: Model, stored: dict | None, state: dict[str, Tensor]):
+        """ValueError unless the equations, and the parameters made for them, are those of the model that was built."""
+        text, made = equations(model)
+        made = made if stored else {}  # older files have no equations
+        odd = set(state) - set(model.state_dict()) ^ set(made)
+        odd |= {k for k in set(made) - odd if not torch.allclose(state[k], made[k], 1e-9, 1e-12)}
+        if stored and stored != text._asdict() or odd:
+            raise ValueError(
+                f"{path}: the equations in it, or the parameters {sorted(odd)} made for them, are not those of "
+                f"{model.kind!r} in this version; do not use it"
+            )
 
     @cached_property
     def _kernel(self) -> Kernel:

@@ -53,7 +53,7 @@ def _bound(model, rate, P, tau, g, whole, box) -> Bound:
     ones, steady = torch.ones(model.nx, dtype=torch.float64), torch.sqrt(1 - rate**2)
     return Bound(
         rate - 1, rate, ones, ((model.nx, 2.0),), whole, 2.0, box, sharp_gain=(whole / steady)[None], metric=P,
-        multipliers=tau, input_gains=g / steady,
+        multipliers=tau, input_gains=g / steady, gain_rates=rate.expand(len(g)),
     )  # fmt: skip
 
 

@@ -67,17 +67,22 @@ def quadratic_bound(system: Lure, P: Tensor, lam: Tensor) -> Bound:
     ball = torch.linalg.solve_triangular(torch.linalg.cholesky_ex(W).L, torch.cat([B1.T, D12], 1), upper=False)
     two = torch.linalg.matrix_norm
     drive = two(B2 + B1 @ straight, 2) + two(ball[:, :n], 2) * two(ball[:, n:], 2)
-    sharp = torch.minimum(steady_level(white, rate), drive / (1 - rate))
+    level, gains, rates = steady_levels(white, rate)
+    sharp = torch.minimum(level, drive / (1 - rate))
     residual = torch.stack([rate - 1, -torch.linalg.eigvalsh(S)[0]])
     scale = torch.ones(n, dtype=P.dtype)
     return Bound(
-        residual, rate, scale, ((n, 2.0),), drive, 2.0, sharp_gain=sharp[None], metric=P, multipliers=lam
+        residual, rate, scale, ((n, 2.0),), drive, 2.0, sharp_gain=sharp[None], metric=P, multipliers=lam,
+        input_gains=gains, gain_rates=rates,
     )  # fmt: skip
 
 
 @torch.no_grad()
-def steady_level(white: Lure, rate: Tensor, points: int = 12) -> Tensor:
-    """The least gain with V+^2 <= r^2 V^2 + (1 - r^2) gain^2 |du|^2 for one of several r between rate and one."""
+def steady_levels(white: Lure, rate: Tensor, points: int = 12) -> tuple[Tensor, Tensor, Tensor]:
+    """The least gains with V+^2 <= r^2 V^2 + (1 - r^2) gain^2 |du|^2 for several r between rate and one.
+
+    Of |du|_2; of each input alone (nu,), a part in 10^6 larger so that they can be proved; and the r of the latter.
+    """
     A, B1, B2, C1, D11, D12 = white
     n, slack = len(A), (1 - rate**2).clamp(min=1e-12) * torch.linspace(0.02, 0.98, points, dtype=A.dtype)
     M, c = torch.cat([A, B1], 1), torch.cat([A.T @ B2, B1.T @ B2 + D12])
@@ -85,8 +90,10 @@ def steady_level(white: Lure, rate: Tensor, points: int = 12) -> Tensor:
     on_x = torch.cat([torch.ones(n, dtype=A.dtype), torch.zeros(len(D11), dtype=A.dtype)])
     K = form - M.T @ M - slack[:, None, None] * torch.diag(on_x)
     level = B2.T @ B2 + c.T @ torch.linalg.solve_ex(K, c.expand(points, -1, -1)).result
-    largest = torch.linalg.eigvalsh((level + level.transpose(1, 2)) / 2)[:, -1]
-    return (torch.where(largest >= 0, largest, torch.inf) / slack).min().sqrt()
+    largest = torch.linalg.eigvalsh((level + level.transpose(1, 2)) / 2)[:, -1:]
+    found = torch.cat([largest, level.diagonal(dim1=1, dim2=2)], 1)
+    least, at = (torch.where(found >= 0, found, torch.inf) / slack[:, None]).min(0)
+    return least[0].sqrt(), least[1:].sqrt() * (1 + 1e-6), (1 - slack[at[1:]]).sqrt()
 
 
 def energy_residual(system: Lure, C: Tensor, P: Tensor, lam: Tensor, gamma: float) -> Tensor:

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from .files import write_whole
 
-SCHEMA = 1
-FIELDS = {"schema", "spec", "scaler", "dt", "u_names", "y_names", "u_units", "y_units", "info"}
+SCHEMA = 2
+FIELDS = {"schema", "spec", "scaler", "dt", "u_names", "y_names", "u_units", "y_units", "info", "equations"}
+SINCE = {"equations": 2}
+"""The schema that brought a field; an older file reads as if it held None."""
 
 
 def write_model(path: str | Path, header: dict[str, Any], state: dict[str, Tensor]) -> Path:
@@ -46,6 +48,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         )
     if meta.get("sha256") != fingerprint(text, state):
         raise ValueError(f"{path} was changed after it was saved (hash mismatch); do not use it")
+    header |= {field: None for field, schema in SINCE.items() if header.get("schema", SCHEMA) < schema}
     if set(header) != FIELDS:
         raise ValueError(f"{path}: fields {sorted(set(header) ^ FIELDS)} of its header are missing or unknown")
     return header, state

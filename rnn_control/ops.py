@@ -21,6 +21,9 @@ class Value(ABC):
     def relu(self) -> Any: ...
 
     @abstractmethod
+    def signal(self) -> Any: ...
+
+    @abstractmethod
     def mix(self, a, b) -> Any: ...
 
     @abstractmethod
@@ -46,6 +49,11 @@ def relu(a) -> Any:
     if isinstance(a, Value):
         return a.relu()
     return torch.relu(a) if isinstance(a, Tensor) else ca.fmax(a, 0)
+
+
+def signal(a) -> Any:
+    """The column itself, said to be what one block of a network reads: a proof may bound it as a whole."""
+    return a.signal() if isinstance(a, Value) else a
 
 
 def mix(z, a, b) -> Any:

@@ -15,7 +15,8 @@ from rnn_control import IdentifiedModel, certify
 from rnn_control.contract import contract
 from rnn_control.simulate import simulate
 
-FOLDER = Path(__file__).with_name("data")
+FOLDERS = (Path(__file__).with_name("data"), Path(__file__).with_name("data") / "schema2")
+"""Of every schema of the files; the last is the present one."""
 
 
 def outputs(model: IdentifiedModel) -> list[float]:
@@ -26,7 +27,7 @@ def outputs(model: IdentifiedModel) -> list[float]:
 
 
 def write(kind: str):
-    path = FOLDER / f"{kind}.safetensors"
+    path = FOLDERS[-1] / f"{kind}.safetensors"
     if path.exists():
         sys.exit(f"{path} is there already, and stays as it is")
     cell = randomised(ZOO[kind](2, 2, 4), 1, 0.2)

@@ -15,38 +15,33 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from zoo import KNOWN, ZOO, cascade_of_three, identified, randomised, tensors
+from zoo import BY_CONSTRUCTION, ZOO, cascade_of_three, identified, randomised, tensors
 
-from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, Certificate, LipschitzRNN, certify, check
+from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, Certificate, IdentifiedModel, LipschitzRNN, certify, check
+from rnn_control.certify import _stored
 from rnn_control.contract import contract
+from rnn_control.model_file import read_model, write_model
 
 SOURCE = Path(check.__file__)
-FAMILIES: dict[str, Any] = {**KNOWN, "cascade_of_three": cascade_of_three}
+FAMILIES: dict[str, Any] = {**ZOO, "three": cascade_of_three}
+GATED = [k for k in ZOO if k not in BY_CONSTRUCTION]
 MARGIN = 0.02
 
 
-@pytest.fixture(params=KNOWN, scope="module")
+@pytest.fixture(params=GATED, scope="module")
 def factory(request):
-    return KNOWN[request.param]
-
-
-@pytest.mark.parametrize("name", [*ZOO])
-def test_rigorous_proves_or_says_why_not(name):
-    model = randomised(ZOO[name](2, 1, 3), 0, 0.05)
-    contract(model, "delta_iss", "weighted", MARGIN)
-    certificate = certify(model, method="weighted", rigorous=True)
-    assert certificate.holds == (name in KNOWN)
-    assert certificate.holds or f"equations of '{name}' are not known" in certificate.proof
+    return ZOO[request.param]
 
 
 @pytest.fixture(params=FAMILIES, scope="module")
 def pair(request, tmp_path_factory):
     """(model file, certificate as read from JSON) of a certified model of every family."""
-    model = randomised(FAMILIES[request.param](2, 2, 3), 1, 0.1)
-    contract(model, "delta_iss", "weighted", MARGIN)
-    physical = identified(model)
+    model = randomised(FAMILIES[request.param](2, 2, 2), 1, 0.1)
+    if request.param not in BY_CONSTRUCTION:
+        contract(model, "delta_iss", "weighted", MARGIN)
+    physical, method = identified(model), "published" if request.param in BY_CONSTRUCTION else "weighted"
     path = physical.save(tmp_path_factory.mktemp(request.param) / "model")
-    return path, json.loads(certify(physical, method="weighted").to_json())
+    return path, json.loads(certify(physical, method=method).to_json())
 
 
 def verdict(path, certificate, capsys) -> tuple[int, str]:
@@ -72,6 +67,7 @@ def widened(box):
 TAMPERING = {
     "rate": lambda c: c["rate"] * 0.95,
     "scale": lambda c: [max(c["scale"]) * 1e3, *c["scale"][1:]],
+    "blocks": lambda c: [[len(c["scale"]) + 1, "inf"]],
     "overshoot": lambda c: c["overshoot"] * (1 - 1e-6),
     "gain": lambda c: shrunk(c["gain"]),
     "steady": lambda c: [[0.1 * s for s in row] for row in c["steady"]],
@@ -108,8 +104,8 @@ def test_changed_weight_of_the_norm_is_refused(entry, tmp_path, capsys):
     model = identified(randomised(GRU(2, 2, 4), 1, 0.3))
     contract(model.model, "delta_iss", "weighted", 0.01)
     certificate = json.loads(certify(model, method="weighted").to_json())
-    certificate["scale"][entry] *= 0.5
-    certificate["overshoot"] = 1e6
+    certificate["scale"][entry] *= 0.02
+    certificate |= dict(overshoot=1e6, steps_to_forget=10**6, seconds_to_forget=10**6 * certificate["dt"])
     code, text = verdict(model.save(tmp_path / "model"), certificate, capsys)
     assert code == 1 and "decay rate" in text
 
@@ -148,7 +144,7 @@ def test_nonsense_in_any_field_is_refused(gru_pair, field, value, capsys):
     assert verdict(path, {**certificate, field: value}, capsys)[0] == 1
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 def test_any_bit_of_any_tensor_counts(gru_pair, seed, tmp_path, capsys):
     path, certificate = gru_pair
     data, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
@@ -156,6 +152,50 @@ def test_any_bit_of_any_tensor_counts(gru_pair, seed, tmp_path, capsys):
     data[rng.integers(start, len(data))] ^= 1 << rng.integers(8)
     (tmp_path / "bit").write_bytes(data)
     assert verdict(tmp_path / "bit", certificate, capsys)[0] == 1
+
+
+def rewritten(path, to, change) -> Path:
+    """The model file with another header, as a forger would write it; the hashes are his problem."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    outer = json.loads(data[8:start])
+    outer["__metadata__"]["rnn_control"] = json.dumps(change(json.loads(outer["__metadata__"]["rnn_control"])))
+    text = json.dumps(outer).encode()
+    to.write_bytes(len(text).to_bytes(8, "little") + text + data[start:])
+    return to
+
+
+def changed_equations(header: dict) -> dict:
+    text = header["equations"]["text"].replace("tanh(", "sigmoid(", 1)
+    return {**header, "equations": {**header["equations"], "text": text}}
+
+
+def test_changed_equations_are_refused(pair, tmp_path, capsys):
+    path, certificate = pair
+    code, text = verdict(rewritten(path, tmp_path / "m", changed_equations), certificate, capsys)
+    assert code == 1 and "weights_sha256" in text
+
+
+def test_file_whose_equations_are_not_those_of_its_class_is_not_loaded(pair, tmp_path):
+    header, state = read_model(pair[0])
+    path = write_model(tmp_path / "m", changed_equations(header), state)
+    with pytest.raises(ValueError, match="equations in it"):
+        IdentifiedModel.load(path)
+
+
+@pytest.mark.parametrize("kind", ["ren", "lipschitz_rnn"])
+def test_file_whose_made_parameters_do_not_follow_from_the_free_ones_is_not_loaded(kind, tmp_path):
+    header, state = read_model(identified(ZOO[kind](1, 1, 2)).save(tmp_path / "m"))
+    state["explicit.A"] = state["explicit.A"] + 1e-6
+    with pytest.raises(ValueError, match="explicit.A"):
+        IdentifiedModel.load(write_model(tmp_path / "m", header, state))
+
+
+def test_file_without_equations_is_not_checked(pair, tmp_path, capsys):
+    path, certificate = pair
+    old = rewritten(path, tmp_path / "m", lambda header: {**header, "equations": None})
+    code, text = verdict(old, certificate, capsys)
+    assert code == 2 and "save the model again" in text
 
 
 @pytest.mark.parametrize("seed, share", [(0, 1.0), (1, 0.999), (2, 1.001)])
@@ -173,12 +213,12 @@ def test_nothing_beyond_the_border_is_proved(factory):
     model = randomised(factory(2, 1, 4), 0, 0.1)
     contract(model, "delta_iss", "weighted", 1e-6)
     certificate = certify(model, method="weighted")
-    # in series the checker multiplies W C before it takes absolute values, which is sharper
-    less = 0.1 if isinstance(model, Cascade) else 1e-9
+    # of products the checker takes the centre apart, and in series it multiplies W C before absolute values: sharper
+    less = 1e-9 if model.kind in ("esn", "nnarx", "lipschitz_rnn") else 0.1
     lower = dataclasses.replace(certificate, rate=certificate.rate * (1 - less))
-    header = dict(spec=model.spec(), dt=None, scaler=dict(u_mid=[0, 0], u_half=[1, 1], y_std=[1]))
+    spec, equations, raw = _stored(model)
+    header = dict(spec=spec, equations=equations, dt=None, scaler=dict(u_mid=[0, 0], u_half=[1, 1], y_std=[1]))
     header |= {k: list(getattr(lower, k)) for k in ("u_names", "y_names", "u_units", "y_units")}
-    raw = {k: (tuple(v.shape), v.numpy().tobytes()) for k, v in model.state_dict().items()}
     check.prove(header, raw, json.loads(certificate.to_json()))
     with pytest.raises(ValueError, match="decay rate is not proved"):
         check.prove(header, raw, json.loads(lower.to_json()))
@@ -192,29 +232,30 @@ def test_rigorous_takes_the_best_that_is_proved(factory):
 
 
 @pytest.mark.parametrize("property", ["delta_iss", "iss"])
-@pytest.mark.parametrize("kind", [*KNOWN, "cascade_of_three"])
-def test_published_certificates_are_proved_or_not_checked(kind, property, tmp_path, capsys):
-    model = identified(randomised(FAMILIES[kind](2, 2, 3), 0, 0.05))
-    certificate = certify(model, property, "published")
-    code, text = verdict(model.save(tmp_path / "model"), json.loads(certificate.to_json()), capsys)
-    is_beyond = kind.startswith("cascade") or (kind, property) == ("nnarx", "iss")
-    assert certificate.holds and (code, text.split(":")[0]) == ((2, "NOT CHECKED") if is_beyond else (0, "PROVED"))
-    refused = certify(model, property, "published", rigorous=True)
-    assert refused.holds != is_beyond and (refused.steps_to_forget is None) == is_beyond
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_published_certificates_are_proved(kind, property):
+    certificate = certify(randomised(FAMILIES[kind](2, 2, 3), 0, 0.05), property, "published", rigorous=True)
+    assert certificate.holds and certificate.proof == "exact arithmetic"
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_matrix_inequalities_are_proved(kind):
+    certificate = certify(randomised(FAMILIES[kind](1, 1, 2), 0, 0.05), method="lmi", rigorous=True)
+    assert certificate.holds and certificate.proof == "exact arithmetic"
 
 
 @pytest.mark.parametrize("field", ["rate", "gain", "offset", "overshoot", "scale"])
-@pytest.mark.parametrize("kind", ["gru", "lstm", "esn", "lipschitz_rnn"])
+@pytest.mark.parametrize("kind", ["gru", "lstm", "esn", "nnarx", "lipschitz_rnn", "ren", "cascade"])
 def test_changed_iss_certificate_is_refused(kind, field, tmp_path, capsys):
-    model = identified(randomised(ZOO[kind](2, 2, 3), 0, 0.05))
+    model = identified(randomised(ZOO[kind](2, 2, 2), 0, 0.05))
     certificate = json.loads(certify(model, "iss", "published").to_json())
-    certificate[field] = TAMPERING.get(field, lambda c: c[field] * (1 - 1e-6))(certificate)
+    # the checker's rows are sharper than the published rates, and its offset of a metric than a series
+    changes = {**TAMPERING, "rate": lambda c: c["rate"] * 0.7, "offset": lambda c: c["offset"] * 0.3}
+    certificate[field] = changes[field](certificate)
     assert verdict(model.save(tmp_path / "model"), certificate, capsys)[0] == 1
 
 
-@pytest.mark.parametrize(
-    "cascade", [(LSTM, LSTM), (ESN, LSTM), (NNARX, ESN)], ids=lambda c: "-".join(m.kind for m in c)
-)
+@pytest.mark.parametrize("cascade", [(LSTM, GRU), (GRU, ESN), (NNARX, LSTM)], ids=lambda c: "-".join(m.kind for m in c))
 def test_published_series_in_two_norms_is_proved(cascade, tmp_path, capsys):
     first, second = cascade
     model = identified(randomised(Cascade(first(2, 1, 3), second(1, 2, 3)), 0, 0.05))
@@ -282,4 +323,4 @@ def test_checker_imports_nothing_but_python_and_numpy():
 
 
 def test_checker_is_short():
-    assert len(SOURCE.read_text(encoding="utf-8").splitlines()) < 340
+    assert len(SOURCE.read_text(encoding="utf-8").splitlines()) < 480

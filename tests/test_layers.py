@@ -22,6 +22,7 @@ LEVELS = (
     "scaler held coverage frames subspace",
     "diagnose refine",
     "model model_file linear",
+    "equations",
     "models models.* channels",
     "simulate trace compile export orbits barrier linear_start",
     "literal statements library",

@@ -30,8 +30,6 @@ def recycling(nu, ny, size, seed=0):
 ZOO = {**MODELS, "cascade": cascade, "network": recycling}
 BY_CONSTRUCTION = {"ren", "lipschitz_ren"}
 """Kinds that satisfy their published condition whatever their free parameters."""
-KNOWN = {k: v for k, v in ZOO.items() if k not in BY_CONSTRUCTION | {"network"}}
-"""Kinds whose equations rnn_control/check.py knows."""
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..bounds import Bound, Comparison
 from ..model import Model, Params
-from ..ops import vcat
+from ..ops import signal, vcat
 from ..wiring import Wire, wiring
 
 Block = tuple[Sequence[str], Model, Sequence[str]]
@@ -85,7 +85,8 @@ class Network(Model):
 
     def f(self, p: Params, x, u):
         y = self.written_by(p, x, u)
-        return vcat(*(m.f(q, x[part], self.read(p, self.wiring.into[name], y)) for name, m, q, part in self.parts(p)))
+        into = {name: signal(self.read(p, wires, y)) for name, wires in self.wiring.into.items()}
+        return vcat(*(m.f(q, x[part], into[name]) for name, m, q, part in self.parts(p)))
 
     def g(self, p: Params, x):
         return self.read(p, self.wiring.out, self.written_by(p, x, None))
