@@ -50,15 +50,11 @@ def parsed(result):
 
 
 def test_fit_writes_a_certified_model(folder, command):
-    line = (
-        "fit record.csv --outputs T0 --time t --size 3 --epochs 5 --polish 25 --washout 10 --price --out m --report m"
-    )
+    line = "fit record.csv --outputs T0 --time t --size 3 --epochs 5 --polish 25 --washout 10 --price --out m"
     code, found = parsed(command(line, "--json", "--inputs", "valve 0,valve 1"))
     model = IdentifiedModel.load("m.safetensors")
     assert code == 0 and found["certificate"]["holds"] and found["fit"]["T0"] > 50
     assert (model.y_units, model.dt, found["model"]) == (("K",), 2.0, "m.safetensors")
-    page = Path("m.html").read_text()
-    assert found["report"] == "m.html" and "Control-readiness" in page and "price paid in FIT of T0" in page
     assert list(found["price"]) == ["T0"] and abs(found["price"]["T0"]) < 100
 
 
@@ -190,11 +186,34 @@ def test_tab_completes(words, start, ends):
     assert [item.value for item in found] == ends
 
 
-def test_pipe_gets_the_answer_and_nothing_else(folder, capfd):
+@pytest.mark.parametrize(
+    "shell, word", [("bash", "complete -o"), ("zsh", "#compdef rnn-control"), ("fish", "function")]
+)
+def test_shells_are_told_how_to_complete(shell, word, monkeypatch, command):
+    monkeypatch.setenv("_RNN_CONTROL_COMPLETE", f"{shell}_source")
+    code, script = command("")
+    assert code == 0 and word in script and "rnn-control" in script
+
+
+def test_line_is_completed_as_a_shell_asks(monkeypatch, command):
+    for key, value in dict(_RNN_CONTROL_COMPLETE="bash_complete", COMP_WORDS="rnn-control ex", COMP_CWORD="1").items():
+        monkeypatch.setenv(key, value)
+    assert command("") == (0, "plain,export\n")
+
+
+PIPED = {
+    "fit record.csv --outputs T0 --time t --size 3 --epochs 2 --polish 9 --inputs,valve 0,valve 1": "trained in",
+    "mpc model.safetensors --steps 2": "steps solved",
+}
+
+
+@pytest.mark.parametrize("line", PIPED)
+def test_pipe_gets_the_answer_and_nothing_else(line, folder, capfd):
+    words, *columns = line.split(",", 1)
     with pytest.raises(SystemExit) as end:
-        main(["mpc", "model.safetensors", "--steps", "2"])
+        main([*words.split(), *columns])
     text, error = capfd.readouterr()
-    assert end.value.code == 0 and error == "" and "\x1b" not in text and "steps solved" in text
+    assert end.value.code == 0 and error == "" and "\x1b" not in text and PIPED[line] in text
 
 
 def test_module_is_the_command(monkeypatch, capsys):
