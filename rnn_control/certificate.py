@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
 from .notebook import html_table
 
 WORDS = {"kind", "property", "method", "blocks", "u_names", "y_names", "u_units", "y_units", "weights_sha256", "proof"}
@@ -71,6 +75,22 @@ class Certificate:
             raise ValueError(f"left is {left}, holds is {self.holds}; ask a certificate that holds for 0 < left < 1")
         steps = steps_until(left, self.rate, self.overshoot)
         return steps, None if self.dt is None else steps * self.dt
+
+    def plot(self) -> Figure:
+        """What is left of an initial error at most, overshoot rate^k, over time; dotted: 50, 10 and 1 % of it."""
+        last, _ = self.forgetting(0.005)
+        unit, dt = ("steps", 1.0) if self.dt is None else ("s", self.dt)
+        k = np.unique(np.linspace(0, last, 300).round())
+        figure, ax = plt.subplots(figsize=(7, 3))
+        ax.semilogy(k * dt, 100 * self.overshoot * self.rate**k, lw=1.4)
+        for left in (0.5, 0.1, 0.01):
+            time = self.forgetting(left)[0] * dt
+            ax.plot([time, time, 0], [0.5, 100 * left, 100 * left], color="0.5", lw=0.8, ls=":")
+            ax.annotate(f" {time:.6g} {unit}", (time, 100 * left))
+        ax.set(xlabel=f"time [{unit}]", ylabel="left of an initial error,\nat most [%]", xlim=(0, last * dt))
+        ax.set_ylim(0.5, None)
+        figure.tight_layout()
+        return figure
 
     def to_json(self) -> str:
         """All fields, as JSON; numbers that are not finite as texts."""

@@ -1,9 +1,11 @@
 """What a notebook shows: tables of everything that a user holds, escaped; and data frames out and in again."""
 
+import dataclasses
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from zoo import identified, inputs, quick_gru
 
 import mpc.frames
@@ -40,9 +42,26 @@ def test_html_is_whole_and_escaped(shown, name):
     assert opened == [] and "<table>" in html and WICKED not in html and "&lt;b&gt;T&lt;/b&gt; &amp;" in html
 
 
-@pytest.mark.parametrize("name", ["experiment", "loop", "fit"])
-def test_plot_returns_a_figure(shown, name):
-    assert shown[name].plot().axes
+@pytest.mark.parametrize("name", ["experiment", "model", "certificate", "fit", "loop"])
+def test_plot_returns_a_figure_with_axes(shown, name):
+    figure = shown[name].plot(*([shown["experiment"]] if name == "model" else []))
+    assert figure.axes and all(ax.lines for ax in figure.axes)
+    plt.close(figure)
+
+
+def test_plot_of_a_certificate_meets_its_times_to_forget(shown):
+    certificate = shown["certificate"]
+    curve, *dotted = certificate.plot().axes[0].lines
+    for left, line in zip((0.5, 0.1, 0.01), dotted, strict=True):
+        time, percent = line.get_xdata()[1], line.get_ydata()[1]
+        assert (time, percent) == (certificate.forgetting(left)[1], 100 * left)
+        assert np.interp(time, *curve.get_data()) <= percent * (1 + 1e-9)
+    plt.close("all")
+
+
+def test_refused_certificate_has_nothing_to_plot(shown):
+    with pytest.raises(ValueError, match="ask a certificate that holds"):
+        dataclasses.replace(shown["certificate"], holds=False).plot()
 
 
 def test_experiment_comes_back_from_its_data_frame(shown):
