@@ -34,6 +34,8 @@ def read_table(path, sep: str | None = None, columns=None) -> Table:
     kept = [(i, s) for i, s in lines if not s.lstrip().startswith(COMMENTS)]
     if not kept:
         raise ValueError(f"{file} holds no data rows; it is empty, or only comments")
+    if sep is not None and len(sep) != 1:
+        raise ValueError(f"{path}: sep is {sep!r}; it must be one character, e.g. a semicolon")
     sep = _separator([s for _, s in kept[:50]]) if sep is None else sep
     rows = [i for i, _ in kept]
     cells = _cells([s for _, s in kept], sep)

@@ -7,7 +7,7 @@ import click
 
 from .output import Rows, replacing, score_dict, score_rows, show
 from .records import read_record, reading
-from .types import FOLDER, INPUT_FILE, Columns, Known, OutputFile, as_json, example, model_kinds
+from .types import FOLDER, INPUT_FILE, SEED, Columns, Known, OutputFile, as_json, example, model_kinds
 
 EPILOG = example(
     "rnn-control fit reactor.csv --inputs F,Q --outputs C_B,T --dt 30 --out model.safetensors --report fit.html",
@@ -30,7 +30,7 @@ EPILOG = example(
 @click.option("--washout", type=click.IntRange(min=0), default=50, help="Samples that give the initial state.")
 @click.option("--epochs", type=click.IntRange(min=0), default=150, help="Adam steps.")
 @click.option("--polish", type=click.IntRange(min=0), default=1500, help="L-BFGS iterations.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=SEED, default=0)
 @click.option(
     "--price", is_flag=True, help="Train a twin without certificate too, and say what the proof costs in FIT."
 )

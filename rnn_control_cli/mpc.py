@@ -3,7 +3,7 @@
 import click
 
 from .output import Rows, replacing, show
-from .types import INPUT_FILE, Interval, Known, OutputFile, Schedule, as_json, example, nearest, plant_names
+from .types import INPUT_FILE, SEED, Interval, Known, OutputFile, Schedule, as_json, example, nearest, plant_names
 
 EPILOG = example(
     "rnn-control mpc model.safetensors --plant van_de_vusse --reference C_B=0.9,1800:1.0 --reference T=134",
@@ -25,7 +25,7 @@ ITSELF = "model"
 @click.option("--horizon", type=click.IntRange(min=1), default=20, help="Steps that the controller looks ahead.")
 @click.option("--steps", type=click.IntRange(min=1), default=120, help="Steps of the closed loop.")
 @click.option("--preview", is_flag=True, help="The controller sees set-points ahead of time.")
-@click.option("--seed", type=int, default=0, help="Of the sensors' noise.")
+@click.option("--seed", type=SEED, default=0, help="Of the sensors' noise.")
 @click.option("--out", type=OutputFile(".npz"), default="closed_loop.npz", help="Record; the figure lies beside, .png.")
 @as_json
 def mpc(model, plant, reference, disturbance, bound, move, horizon, steps, preview, seed, out, as_json):
@@ -43,6 +43,7 @@ def mpc(model, plant, reference, disturbance, bound, move, horizon, steps, previ
         process = SystemProcess(system, x0=rest(system, (system.u_min + system.u_max) / 2))
     else:
         process = PLANTS[plant]().process(system.dt, seed=seed)
+    once(reference=reference, disturbance=disturbance, bound=bound, move=move)
     bounds = controller_bounds(system, process, bound, move)
     controller = NMPC(system, horizon, bounds=bounds)
     start = dict(zip(process.y_names, process.output().tolist(), strict=True))
@@ -68,6 +69,14 @@ def mpc(model, plant, reference, disturbance, bound, move, horizon, steps, previ
     show({**m, "steps": len(record), "stopped": record.stopped, "record": out, "figure": figure},
          [Rows("Closed loop", header, rows), Rows("", (), [*more, *files])], as_json)  # fmt: skip
     return 0 if record.ok.all() and not record.stopped else 1
+
+
+def once(**options):
+    """Refuses an option that is given twice for one channel: the first would be lost."""
+    for option, pairs in options.items():
+        names = [name for name, _ in pairs]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise click.UsageError(f'--{option} of "{name}" is given {names.count(name)} times; put it into one')
 
 
 def controller_bounds(system, process, bound, move):

@@ -3,7 +3,7 @@
 import click
 
 from .output import Rows, replacing, show
-from .types import Known, OutputFile, as_json, example, plant_names
+from .types import SEED, Known, OutputFile, as_json, example, plant_names
 
 EPILOG = example(
     "rnn-control plants",
@@ -16,7 +16,7 @@ EPILOG = example(
 @click.option("--record", type=OutputFile(".csv"), help="CSV to write: the plant excited by random steps, noise added.")
 @click.option("--samples", type=click.IntRange(min=2), default=3000)
 @click.option("--dt", type=float, help="Sampling time in s; default: the plant's own.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=SEED, default=0)
 @as_json
 def plants(name, record, samples, dt, seed, as_json):
     """List the plants; show NAME in full; write a record of it to try the other commands on."""
@@ -37,7 +37,7 @@ def plants(name, record, samples, dt, seed, as_json):
         "constants": {c.name: c.value for c in plant.constants}, "record": record,
     }  # fmt: skip
     if record:
-        write_record(plant, record, samples, dt or plant.sampling_time, seed)
+        write_record(plant, record, samples, plant.sampling_time if dt is None else dt, seed)
     if record or as_json:
         show(facts, [Rows("", (), [("written", f"{record}, {samples} samples")])], as_json)
     else:

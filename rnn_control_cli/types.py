@@ -1,6 +1,7 @@
 """What the words of a command line mean: columns, schedules, intervals, known names, files."""
 
 import difflib
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 INPUT_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, writable=True, path_type=Path)
+SEED = click.IntRange(min=0)
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 
 
@@ -64,7 +66,7 @@ class Schedule(click.ParamType):
             pairs = [tuple(map(float, s.split(":"))) if ":" in s else (0.0, float(s)) for s in steps.split(",")]
         except ValueError:
             pairs = []
-        if not name or not pairs or any(len(pair) != 2 for pair in pairs):
+        if not name or not pairs or any(len(pair) != 2 or not all(map(math.isfinite, pair)) for pair in pairs):
             self.fail(f'"{value}" is not NAME=VALUE or NAME=TIME:VALUE,TIME:VALUE, e.g. T=0:134,1800:136', param, ctx)
         return name, pairs
 

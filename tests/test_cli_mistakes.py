@@ -37,6 +37,11 @@ MISTAKES = {
     f"{FIT} --time t --time-unit fortnight": "no unit of time",
     f"{FIT} --dt 2 --model gruu": 'no model "gruu"; did you mean "gru"',
     f"{FIT} --dt 2 --size 0": "0 is not in the range",
+    f"{FIT} --dt 2 --seed -1": "-1 is not in the range",
+    f"{FIT} --dt 2 --sep ;;": "must be one character",
+    f"{FIT} --dt nan": "positive number of seconds",
+    f"{FIT} --dt 2 --log good.csv": "is a file",
+    "fit good.csv --inputs F,F --outputs T --dt 2": "more than once",
     f"{FIT} --dt 2 --margin 2": "between 0 and 1",
     f"{FIT} --dt 2 --split 0.9 0.9": "split|share",
     f"{FIT} --dt 2 --certificate stable": "delta_iss",
@@ -71,6 +76,9 @@ MISTAKES = {
     f"{MPC} --plant van_de_vusse": "the model has the inputs F, the plant F, Q",
     f"{MPC} --reference Temp=300": "reference names 'Temp', known are T",
     f"{MPC} --reference T=hot": "is not NAME=VALUE",
+    f"{MPC} --reference T=nan": "is not NAME=VALUE",
+    f"{MPC} --reference T=300 --reference T=310": '"T" is given 2 times',
+    f"{MPC} --bound T=nan:310": "is NaN",
     f"{MPC} --reference T=100:300,50:310": "goes back in time",
     f"{MPC} --bound T=310:300": "contradict",
     f"{MPC} --bound F=-1e6:1e6": "leave the box",
@@ -88,6 +96,9 @@ MISTAKES = {
     "report text.npz --data good.csv": "--data and --free belong to a model",
     "report model.safetensors --free model.safetensors": "--free needs --data",
     "check model.safetensors": "CERTIFICATE",
+    "check model.safetensors good.csv": "is not a certificate",
+    "check good.csv model.safetensors": "is not a certificate",
+    "plants four_tanks --record x.csv --dt 0": "dt = 0",
 }
 
 
