@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from plants import PLANTS, random_steps
+from rnn_control_cli.main import main
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -30,3 +31,14 @@ def test_the_fifteen_lines_of_the_readme_regulate_a_reactor_from_a_csv(reactor_c
     exec(compile(code, "README.md", "exec"), names)
     plt.close("all")
     assert names["loop"].ok.all() and names["result"].certificate.holds and Path("closed_loop.png").exists()
+
+
+def test_lines_of_the_shell_identify_certify_and_control(reactor_csv, capsys):
+    """As they stand, but for a moment."""
+    shorter = {"fit": ["--epochs", "2", "--polish", "30"], "mpc": ["--steps", "2"]}
+    lines = re.findall(r"^    .venv/bin/rnn-control (.*)$", README, re.M)
+    for line in lines:
+        with pytest.raises(SystemExit) as end:
+            main([*line.split(), *shorter.get(line.split()[0], [])])
+        assert end.value.code == 0
+    assert len(lines) == 3 and Path("closed_loop.png").exists()
