@@ -102,7 +102,8 @@ def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
         return None
     p, i, d = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
     library.solve.argtypes, library.solve.restype = [p, p, p, p, p, p, p, i, d, d], i
-    library.work_size.argtypes, library.work_size.restype = [], ctypes.c_size_t
+    for size in (library.work_size, library.rows_offset, library.rows_end):
+        size.argtypes, size.restype = [], ctypes.c_size_t
     return library
 
 

@@ -43,7 +43,8 @@ class CondensedSolver:
         p, s = self._problem, self._problem.scales
         u = ((guess.u - s.u_mid) / s.u_half)[p.first_stage]
         max_iter = MAX_ITER if self._iterations is None else self._iterations
-        found = self._solve(p.pack(situation), u, max_iter, self._tol, self._max_time)
+        by = situation.shift / s.u_half
+        found = self._solve(p.pack(situation), u, by, max_iter, self._tol, self._max_time)
         y = s.y_mid + s.y_range * found.y
         plan = Plan(
             u=(s.u_mid + s.u_half * found.u)[list(p.blocks)],
@@ -54,24 +55,55 @@ class CondensedSolver:
         return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
 
 
+    def rows(self) -> np.ndarray:
+        """Rows (n, 2) at work in the last QP, index and side, where the next one starts."""
+        return self._solve.rows()
+
+    def start_from(self, rows: np.ndarray) -> None:
+        self._solve.start_from(rows)
+
+
 class CompiledSQP:
     """One controller's memory, and the compiled solver working in it; call and result as NumpySQP's."""
 
     def __init__(self, library: Any, problem: HorizonProblem, settings: np.ndarray):
         sys, N = problem.system, problem.N
         self._solve = library.solve
-        self._settings, self._now = settings, np.zeros(problem.size_of_situation)
+        self._settings, self._now = settings.copy(), np.zeros(problem.size_of_situation)
+        self._box, self._given = _box(problem), settings
         self._work = np.zeros(library.work_size() // 8 + 1)
         self._u, self._x = np.zeros((len(problem.first_stage), sys.nu)), np.zeros((N, sys.nx))
         self._y, self._report = np.zeros((N, sys.ny)), np.zeros(2)
         memory = (self._settings, self._now, self._work, self._u, self._x, self._y, self._report)
         self._pointers = tuple(ctypes.c_void_p(a.ctypes.data) for a in memory)
+        # row, side (and two more) of every row, then how many are at work: the end of struct QP
+        row, end = (library.rows_offset() // 4, library.rows_end() // 4)
+        self._rows = self._work.view(np.int32)[row:end]
 
-    def __call__(self, now: np.ndarray, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
+    def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
         self._now[:], self._u[:] = now, u
+        self._settings[self._box] = (self._given[self._box].reshape(2, -1) + by).ravel()
         status = self._solve(*self._pointers, max_iter, tol, max_time)
         cost, iterations = self._report
         return Found(status, self._u, self._x, self._y, float(cost), int(iterations))
+
+
+    def rows(self) -> np.ndarray:
+        """See CondensedSolver.rows."""
+        per_kind = len(self._rows) // 4
+        return self._rows[: 2 * per_kind].reshape(2, -1)[:, : self._rows[4 * per_kind]].T.copy()
+
+    def start_from(self, rows: np.ndarray) -> None:
+        per_kind = len(self._rows) // 4
+        self._rows[4 * per_kind] = len(rows)
+        self._rows[: 2 * per_kind].reshape(2, -1)[:, : len(rows)] = rows.T
+
+
+def _box(problem: HorizonProblem) -> slice:
+    """Where u_low and u_high stand in the settings."""
+    nu, ny = problem.system.nu, problem.system.ny
+    first = ny + 2 * nu + 1
+    return slice(first, first + 2 * nu)
 
 
 def _settings(problem: HorizonProblem) -> np.ndarray:

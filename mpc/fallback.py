@@ -36,27 +36,28 @@ class PlanMemory:
             u, rung = u_prev, "last input"
         return limit_input(self._problem.bounds, u, u_prev), rung
 
-    def advance(self, plan: Plan | None, target: Target) -> None:
-        """One step passes, with a new plan or with the one at hand."""
+    def advance(self, plan: Plan | None, target: Target, v: np.ndarray | float = 0.0) -> None:
+        """One step passes, with a new plan or with the one at hand; v (nu,) is the input disturbance."""
         if plan is not None:
             self._left = self._problem.N
         plan = self.guess if plan is None else plan
         if plan is None:
             return
         u_last = target.u if target.ok else plan.u[-1]
-        x_last = self._f(plan.x[-1], plan.u[-1])[0]
+        x_last = self._f(plan.x[-1], plan.u[-1] + v)[0]
         self._left -= 1
         self.guess = self._problem.shift(plan, u_last, x_last)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The plan's inputs, states and slacks, and for how many steps it lasts; empty without one."""
+        """The plan, field by field, and for how many steps it lasts; empty without one."""
         if self.guess is None:
             return {}
-        u, x, slack, *_ = self.guess
-        return {"plan_u": u.copy(), "plan_x": x.copy(), "plan_slack": slack.copy(), "plan_left": np.array(self._left)}
+        known = {f"plan_{name}": v.copy() for name, v in self.guess._asdict().items() if v is not None}
+        return {**known, "plan_left": np.array(self._left)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self.reset()
         if "plan_u" in state:
-            self.guess = Plan(*(np.array(state[f"plan_{name}"], float) for name in ("u", "x", "slack")))
+            known = {name: np.array(state[f"plan_{name}"], float) for name in Plan._fields if f"plan_{name}" in state}
+            self.guess = Plan(**known)
             self._left = int(state["plan_left"])

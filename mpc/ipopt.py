@@ -61,6 +61,15 @@ class IpoptSolver:
         }
         return nlp, limits
 
+    def _shifted(self, v: np.ndarray | float) -> dict[str, np.ndarray]:
+        """The limits with those of the inputs moved by an input disturbance v (nu,)."""
+        p, limits = self._problem, dict(self._limits)
+        moves = len(p.first_stage)
+        by = np.tile(np.broadcast_to(v / p.scales.u_half, p.system.nu), moves)
+        for side in ("lbx", "ubx"):
+            limits[side] = limits[side] + np.pad(by, (0, len(limits[side]) - len(by)))
+        return limits
+
     def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
         """The optimal plan, its cost, IPOPT's words, and whether it converged."""
         p = self._problem
@@ -77,7 +86,7 @@ class IpoptSolver:
             lam_x0=0 if guess.lam_x is None else guess.lam_x,
             lam_g0=0 if guess.lam_g is None else guess.lam_g,
             p=p.pack(situation),
-            **self._limits,
+            **self._shifted(situation.shift),
         )
         flat = found["x"].full().ravel()
         n_u = len(p.first_stage) * sys.nu

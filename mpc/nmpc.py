@@ -9,6 +9,7 @@ import numpy as np
 from .certified import certified_terminal
 from .fallback import PlanMemory
 from .intake import Intake, Taken, check_size
+from .measured import Measured
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
 from .scales import find_scales
@@ -41,6 +42,8 @@ class NMPC:
     solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge) or "ipopt";
         default: condensed, but IPOPT where f is a long list of scalar operations
     iterations: of the condensed solver in a step, 1 for real-time iteration; None: to convergence
+    measured: names of the system's last inputs, if it does not move but reads them: measured disturbances
+    measured_preview: samples ahead of now for which step takes values of them; each makes the state larger
     max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit
     tol: of the solvers, on the scaled problem
 
@@ -64,27 +67,31 @@ class NMPC:
         iterations: int | None = None,
         max_time: float | None = None,
         tol: float = 1e-8,
+        measured: Sequence[str] = (),
+        measured_preview: int = 0,
     ):
         check_system(system)
         moves = check_moves(horizon, moves)
         if not soft_penalty > 0:
             raise ValueError(f"soft_penalty is {soft_penalty}, it must be positive")
         self.system, self.horizon = system, int(horizon)
-        self.scales = find_scales(system, y_range)
-        self.weights = parse_weights(system, weights, self.scales)
-        self.bounds = b = parse_bounds(system, bounds)
-        self.u_names, self.y_names, self.dt = system.u_names, system.y_names, system.dt
-        self._problem = HorizonProblem(system, self.weights, b, self.scales, soft_penalty, moves)
+        self._measured = m = Measured(system, measured, measured_preview)
+        around = find_scales(system, y_range)
+        self.scales = m.scales(around)
+        self.weights = parse_weights(m.system, weights, self.scales)
+        self.bounds = b = parse_bounds(m.system, bounds)
+        self.u_names, self.y_names, self.dt = m.system.u_names, system.y_names, system.dt
+        self._problem = HorizonProblem(m.system, self.weights, b, self.scales, soft_penalty, moves)
         self._solvers = Solvers(self._problem, solver, iterations, max_time, tol)
         w = {"y": self.weights.y}
-        self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=self.scales)
+        self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=around)
         self._to_go = CostToGo(system, self.weights)
         # a certificate's terminal law holds u_s, and pays for the move back to it
         self._hold = float(_is_certificate(terminal))
         given = certified_terminal(system, terminal, self.weights.y) if self._hold else terminal
         self._terminal = _check_terminal(given, system.nx)
         self._memory = PlanMemory(self._problem)
-        self._intake = Intake(system, self.horizon, self.weights.y > 0)
+        self._intake = Intake(system, self.horizon, self.weights.y > 0, m)
         self.reset()
 
     def reset(self, u_prev: np.ndarray | None = None) -> None:
@@ -96,17 +103,19 @@ class NMPC:
     def follow(self, u: np.ndarray) -> None:
         """Manual operation: u (nu,) is applied by somebody else. The next step starts from it, without a bump."""
         self._memory.reset()
-        self._intake.u_prev = check_size("u", u, self.system.nu)
+        self._intake.u_prev = check_size("u", u, len(self.u_names))
 
     def state(self) -> dict[str, np.ndarray]:
         """All that step remembers, as arrays by name, for np.savez; after restore the run goes on as it would."""
-        return {**self._intake.state(), **self._memory.state(), "target": self.target.state()}
+        warm = {**self._memory.state(), **self._solvers.state()}
+        return {**self._intake.state(), **warm, "target": self.target.state()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what state returned, in this or another process."""
         state = dict(state)
         self._intake.restore(state)
         self._memory.restore(state)
+        self._solvers.restore(state)
         self.target.restore(state["target"])
 
     def step(
@@ -115,12 +124,16 @@ class NMPC:
         d_hat: np.ndarray | None,
         reference: Any,
         u_prev: np.ndarray | None = None,
+        v_hat: np.ndarray | None = None,
+        measured: Any = None,
     ) -> StepResult:
         """Input for now, from state x_hat (nx,), output disturbance d_hat (ny,) and reference.
 
         reference: units of y; scalar, (ny,), a dict by name, or a preview (N + 1, ny) from now.
         u_prev (nu,): input applied during the last sample; default: what step returned last, and at
         first the input that holds the present output.
+        v_hat: disturbance added to the system's inputs, one for each, if the observer estimates any.
+        measured: the measured disturbances now, (nw,) or by name, or rows from now on; see Measured.take.
 
         A solve that fails or a NaN is a status with ok False. The input then is that of the best
         plan found, else of the previous plan, else the steady-state target, else u_prev; within
@@ -129,14 +142,17 @@ class NMPC:
         Raises: ValueError for wrong shapes.
         """
         started = time.perf_counter()
-        now = self._intake.take(x_hat, d_hat, reference, u_prev)
-        u_prev = self._last_input(now)
-        target = self.target.solve(now.r[-1], now.d)
-        solved = self._solve(now, u_prev, target)
+        now = self._intake.take(x_hat, d_hat, reference, u_prev, v_hat, measured)
+        nu = len(self.u_names)
+        # what the inputs that are measured have besides their disturbance is their value at the preview's end
+        acting = now.v + np.concatenate([np.zeros(nu), now.w[-1]])
+        u_prev = self._last_input(now, acting)
+        target = self.target.solve(now.r[-1], now.d, acting)
+        solved = self._solve(now, u_prev, target, acting)
         u, rung = self._memory.choose(solved.plan, solved.rung, target, u_prev)
         troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles
         self._intake.u_prev = u
-        self._memory.advance(solved.plan, target)
+        self._memory.advance(solved.plan, target, now.v[:nu])
         return StepResult(
             u=u,
             status="; ".join([rung, *troubles, *now.notes]),
@@ -148,23 +164,27 @@ class NMPC:
             predicted=self._predict(now, solved.plan),
         )
 
-    def _last_input(self, now: Taken) -> np.ndarray:
+    def _last_input(self, now: Taken, acting: np.ndarray) -> np.ndarray:
         if self._intake.u_prev is None:
-            self._intake.u_prev = self.scales.u_mid if now.y is None else self.target.solve(now.y, now.d).u
+            self._intake.u_prev = self.scales.u_mid if now.y is None else self.target.solve(now.y, now.d, acting).u
         return np.clip(self._intake.u_prev, self.bounds.u_min, self.bounds.u_max)
 
-    def _solve(self, taken: Taken, u_prev: np.ndarray, target: Target) -> Solved:
+    def _solve(self, taken: Taken, u_prev: np.ndarray, target: Target, acting: np.ndarray) -> Solved:
         if not np.isfinite(taken.x).all():
             return Solved(None, np.inf, "", "NaN state estimate")
-        P, hold = self._terminal_weight(target)
-        now = Situation(taken.x, u_prev, taken.d, taken.r[1:], target.x, target.u, P, hold)
+        m, nu = self._measured, len(u_prev)
+        P, hold = self._terminal_weight(target, acting)
+        w, v = taken.w + taken.v[nu:], taken.v[:nu]
+        x, x_s = m.state(taken.x, w), m.state(target.x, np.tile(w[-1:], (len(w), 1)))
+        now = Situation(x, u_prev + v, taken.d, taken.r[1:], x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)
 
-    def _terminal_weight(self, target: Target) -> tuple[np.ndarray, float]:
+    def _terminal_weight(self, target: Target, acting: np.ndarray) -> tuple[np.ndarray, float]:
         if isinstance(self._terminal, np.ndarray) and target.ok:
             return self._terminal, self._hold
         wanted = self._terminal is not None and target.ok
-        found = self._to_go(target.x, target.u) if wanted else None
+        u = np.concatenate([target.u, np.zeros(len(acting) - len(target.u))])
+        found = self._to_go(target.x, u + acting) if wanted else None
         P, holds = (np.zeros((self.system.nx,) * 2), False) if found is None else found
         return P, float(holds)
 
@@ -175,7 +195,9 @@ class NMPC:
         return tuple(self.y_names[i] for i in np.flatnonzero(broken))
 
     def _predict(self, now: Taken, plan: Plan | None) -> Prediction | None:
-        return None if plan is None else Prediction(plan.u, self._problem.outputs(now.x, plan) + now.d)
+        return None if plan is None else Prediction(
+            plan.u, self._problem.outputs(self._measured.state(now.x, now.w), plan) + now.d
+        )
 
 
 def _is_certificate(terminal: Any) -> bool:

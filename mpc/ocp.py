@@ -9,7 +9,7 @@ import numpy as np
 from .fast_call import FastCall
 from .plan import Plan, Situation
 from .scales import Scales
-from .settings import Bounds, Weights, limit_input
+from .settings import Bounds, Weights, limit_input, shifted
 from .system import System, evaluate
 
 
@@ -112,11 +112,11 @@ class HorizonProblem:
             lam_g=_later(plan.lam_g, stage),
         )
 
-    def admissible(self, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray:
+    def admissible(self, u: np.ndarray, now: Situation) -> np.ndarray:
         """The inputs (N, nu) nearest to u, one after the other, that keep the box, the rates and the moves."""
-        nearest, last = np.empty_like(u), u_prev
+        nearest, last, bounds = np.empty_like(u), now.u_prev, shifted(self.bounds, now.shift)
         for i, wanted in enumerate(u):
-            last = limit_input(self.bounds, wanted, last) if i in self.first_stage else last
+            last = limit_input(bounds, wanted, last) if i in self.first_stage else last
             nearest[i] = last
         return nearest
 
@@ -134,7 +134,7 @@ class HorizonProblem:
 
     def _played(self, now: Situation, u: np.ndarray) -> tuple[Plan, float]:
         """The plan that inputs u (N, nu) lead to, and its cost."""
-        u, x, s, b = self.admissible(u, now.u_prev), [now.x], self.scales, self.bounds
+        u, x, s, b = self.admissible(u, now), [now.x], self.scales, self.bounds
         for u_k in u:
             x.append(evaluate(self.system.f, x[-1], u_k))
         plan = Plan(u, np.array(x[1:]), np.zeros((self.N, self.system.ny)))

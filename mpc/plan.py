@@ -23,6 +23,9 @@ class Situation(NamedTuple):
 
     x (nx,), u_prev (nu,), d (ny,), reference (N, ny) for k+1..k+N, target x_s (nx,), u_s (nu,),
     P (nx, nx) terminal weight, hold 1.0 if the last move back to u_s is paid for, else 0.0.
+
+    With an input disturbance v (nu,) = shift, every input here and in the plans around it is u + v, what acts: the
+    problem is the same, but for the bounds of the inputs, which move by v.
     """
 
     x: np.ndarray
@@ -33,3 +36,4 @@ class Situation(NamedTuple):
     u_s: np.ndarray
     P: np.ndarray
     hold: float
+    shift: np.ndarray | float = 0.0

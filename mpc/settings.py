@@ -79,6 +79,11 @@ def parse_bounds(system: System, given: Mapping[str, Any] | None) -> Bounds:
     return Bounds(u_min, u_max, du_max, y_min, y_max)
 
 
+def shifted(bounds: Bounds, v: np.ndarray | float) -> Bounds:
+    """The bounds of u + v."""
+    return bounds._replace(u_min=bounds.u_min + v, u_max=bounds.u_max + v)
+
+
 def limit_input(bounds: Bounds, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray:
     """The input nearest to u that respects the rate from u_prev and, above all, the box."""
     u = np.clip(u, u_prev - bounds.du_max, u_prev + bounds.du_max)

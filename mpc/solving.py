@@ -1,6 +1,6 @@
 """From a situation to a plan: the solver that was asked for, the one that steps in, and the best they left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -57,6 +57,20 @@ class Solvers:
             self._first = CondensedSolver(problem, tol, max_time, iterations)
 
     def solve(self, now: Situation, guess: Plan | None) -> Solved:
+        """guess and the plan found hold inputs u, as they are applied; now and all inside hold u + v."""
+        v = now.shift
+        found = self._solve(now, None if guess is None else guess._replace(u=guess.u + v))
+        return found if found.plan is None else found._replace(plan=found.plan._replace(u=found.plan.u - v))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the solver starts the next call from, beside the guess."""
+        return {"rows": self._first.rows()} if isinstance(self._first, CondensedSolver) else {}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        if isinstance(self._first, CondensedSolver) and "rows" in state:
+            self._first.start_from(np.asarray(state["rows"]))
+
+    def _solve(self, now: Situation, guess: Plan | None) -> Solved:
         cold = self._problem.cold_plan(now.x, now.u_prev)
         start = cold if guess is None else guess
         tried, reason = [], ""

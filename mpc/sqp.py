@@ -1,7 +1,7 @@
 """Sequential quadratic programming on the moves, for where there is no compiler: the text of c/sqp.c in Python."""
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,11 +38,16 @@ class NumpySQP:
         self._hard = 2 * h.nv
         self._A = np.vstack([np.eye(h.nv), h.D, np.zeros((h.N * h.ny, h.nv))])
         self._soft = np.arange(len(self._A)) >= self._hard
+        self._box = h.u_low, h.u_high
         self._rows: list[Row] = []
 
-    def __call__(self, now: np.ndarray, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
-        """From u (moves, nu), until a promised decrease is below tol (1 + cost), or max_iter, or max_time in s."""
+    def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
+        """From u (moves, nu), until a promised decrease is below tol (1 + cost), or max_iter, or max_time in s.
+
+        by: (nu,) shift of the inputs' box
+        """
         start, before, slow, E, i, h = time.perf_counter(), np.inf, False, None, 0, self._horizon
+        h.u_low, h.u_high = (side + by for side in self._box)
         h.take(now)
         U, status = self._limit(u), STOPPED
         while status == STOPPED and i < max_iter:
@@ -65,6 +70,13 @@ class NumpySQP:
             U = U if to is None else to
         x, y = h.simulate(U)
         return Found(status, U.reshape(-1, h.nu), x[1:], y, h.cost(U, x, y), i)
+
+    def rows(self) -> np.ndarray:
+        """See CondensedSolver.rows."""
+        return np.array([(r.index, r.side) for r in self._rows], int).reshape(-1, 2)
+
+    def start_from(self, rows: np.ndarray) -> None:
+        self._rows = [Row(int(index), int(side), False, 0.0) for index, side in rows]
 
     def _limit(self, u: np.ndarray) -> np.ndarray:
         """The moves nearest to u, one after the other, that keep box and rates."""

@@ -32,7 +32,7 @@ class CostToGo:
         self._last: tuple[bytes, Any] = (b"", None)
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
-        """P (nx, nx) at the target and whether it belongs to holding u; None if there is none."""
+        """P (nx, nx) at the target x, under what acts there, u with its disturbances, all inputs; and whether it belongs to holding u; None if there is none."""
         key = x.tobytes() + u.tobytes()
         if key != self._last[0]:
             self._last = key, self._at(x, u)
@@ -43,7 +43,7 @@ class CostToGo:
         AB, C = (J.full() for J in jacobians)
         if not (np.isfinite(AB).all() and np.isfinite(C).all()):
             return None
-        A, B = np.split(AB, [len(x)], axis=1)
+        A, B = AB[:, : len(x)], AB[:, len(x) : len(x) + len(self._weights.u)]
         Q = C.T @ (self._weights.y[:, None] * C)
         P = _sum_of_powers(A, Q)
         if P is not None:

@@ -122,6 +122,9 @@ static int go(const Settings *s, const Now *p, Work *w, double *U, double now, d
 }
 
 size_t work_size(void) { return sizeof(Work); }
+/* where in Work the rows at work begin, and where their count ends: what the next call starts from */
+size_t rows_offset(void) { return offsetof(Work, q.row); }
+size_t rows_end(void) { return offsetof(Work, q.count) + sizeof(int); }
 
 /* U (NV) first guess and result; x (N, NX), y (N, NY) along it; report: cost, iterations. Returns one of the above. */
 int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, int max_iter,

@@ -1,0 +1,105 @@
+"""Measured disturbances: inputs of the model that the controller does not move but reads, ahead of time if it can."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from .names import check_names
+from .scales import Scales
+from .system import DiscreteSystem, System
+
+
+class Measured:
+    """A system whose last inputs w are measured, as one in the other inputs alone.
+
+    z = [x; w(k); ...; w(k + p)],   x+ = f(x, [u; w(k)]),   w(k + i)+ = w(k + i + 1), the last one held
+
+    names: the measured inputs; they must be the system's last ones, in its order
+    preview: p, samples ahead of now of which values are taken
+
+    Remembers the last finite w, which stands in for a missing one. Without names, `system` is the system itself.
+    Raises: ValueError for other names, or a preview that is no whole number >= 0.
+    """
+
+    def __init__(self, system: System, names: Sequence[str], preview: int):
+        names = tuple(names)
+        check_names("measured", names, system.u_names)
+        if names != tuple(system.u_names)[len(system.u_names) - len(names) :]:
+            order = f"{', '.join(system.u_names)}, measured: {', '.join(names)}"
+            raise ValueError(f"measured inputs must be the model's last ones, in its order; it has {order}")
+        if len(names) == system.nu:
+            raise ValueError(f"all inputs are measured ({', '.join(names)}): nothing is left to move")
+        if preview != int(preview) or preview < 0:
+            raise ValueError(f"measured_preview is {preview}; give a whole number of samples >= 0")
+        self.names, self.rows, self._base = names, int(preview) + 1, system
+        self.system = _registered(system, len(names), self.rows) if names else system
+        self.reset()
+
+    def reset(self) -> None:
+        self.last = np.full(len(self.names), np.nan)
+
+    def take(self, given: Any) -> tuple[np.ndarray, list[str]]:
+        """Values (p + 1, nw) from now on, and the names of those missing now.
+
+        given: scalar, (nw,), a dict by name, or rows (any number, nw) from now on; the last row is held. A missing
+        value is the one before it, at first the middle of the channel's box.
+        """
+        nw = len(self.names)
+        if isinstance(given, Mapping):
+            check_names("measured", given, self.names)
+            given = [given.get(name, np.nan) for name in self.names]
+        rows = np.full((1, nw), np.nan) if given is None else np.array(given, float)
+        rows = rows.reshape(1, -1) if rows.ndim < 2 else rows
+        if rows.shape[1] != nw or len(rows) == 0:
+            raise ValueError(f"measured has shape {np.shape(given)}; give ({nw},) or (rows, {nw}): {self.names}")
+        first = self._base.nu - nw
+        middle = (self._base.u_min + self._base.u_max)[first:] / 2
+        missing = [name for name, fine in zip(self.names, np.isfinite(rows[0]), strict=True) if not fine]
+        before, filled = np.where(np.isfinite(self.last), self.last, middle), []
+        for i in range(self.rows):
+            row = rows[min(i, len(rows) - 1)]
+            before = np.where(np.isfinite(row), row, before)
+            filled.append(before)
+        self.last = np.array(filled[0])
+        return np.array(filled).reshape(self.rows, nw), missing
+
+    def state(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """z from x (nx,) and w (p + 1, nw)."""
+        return np.concatenate([x, w.ravel()])
+
+    def scales(self, s: Scales) -> Scales:
+        """Scales of `system` from those of the system around it."""
+        nw, nu = len(self.names), self.system.nu
+        x_mid, x_half = (
+            np.concatenate([x, np.tile(u[nu:], self.rows * (nw > 0))])
+            for x, u in ((s.x_mid, s.u_mid), (s.x_half, s.u_half))
+        )
+        return s._replace(x_mid=x_mid, x_half=x_half, u_mid=s.u_mid[:nu], u_half=s.u_half[:nu])
+
+    def pad(self, P: np.ndarray) -> np.ndarray:
+        """A weight (nx, nx) on x as one on z: what is measured costs nothing."""
+        more = self.system.nx - len(P)
+        return np.pad(P, (0, more))
+
+
+def _registered(system: System, nw: int, rows: int) -> DiscreteSystem:
+    nx, nu = system.nx, system.nu - nw
+    z, u = ca.MX.sym("z", nx + rows * nw), ca.MX.sym("u", nu)
+    w = z[nx:]
+    (x_next,) = system.f.call([z[:nx], ca.vertcat(u, w[:nw])], system.f.is_a("MXFunction"), False)
+    (y,) = system.g.call([z[:nx]], system.g.is_a("MXFunction"), False)
+    middle = ((system.u_min + system.u_max) / 2)[nu:]
+    return DiscreteSystem(
+        f=ca.Function("f_measured", [z, u], [ca.vertcat(x_next, w[nw:], w[-nw:])], ["x", "u"], ["x_next"]),
+        g=ca.Function("g_measured", [z], [y], ["x"], ["y"]),
+        dt=system.dt,
+        x0=np.concatenate([system.x0, np.tile(middle, rows)]),
+        u_names=system.u_names[:nu],
+        y_names=system.y_names,
+        u_units=system.u_units[:nu],
+        y_units=system.y_units,
+        u_min=system.u_min[:nu],
+        u_max=system.u_max[:nu],
+    )
