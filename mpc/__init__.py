@@ -3,13 +3,14 @@
 from .certified import certified_terminal, minimum_horizon
 from .closed_loop import Controller, Process, run
 from .delay import with_delay
-from .ekf import EKF, is_disturbance_detectable
+from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
 from .pi import PI, Loop
 from .plotting import compare
 from .record import Record
 from .report import closed_loop_report
+from .saved import restore_state, save_state
 from .state_space import from_state_space
 from .step_result import Prediction, StepResult
 from .system import DiscreteSystem, System, linear_system, with_output_disturbance
@@ -23,6 +24,7 @@ __all__ = [
     "PI",
     "Controller",
     "DiscreteSystem",
+    "DisturbanceObserver",
     "Estimate",
     "Loop",
     "Observer",
@@ -44,7 +46,9 @@ __all__ = [
     "is_disturbance_detectable",
     "linear_system",
     "minimum_horizon",
+    "restore_state",
     "run",
+    "save_state",
     "tune_pi",
     "warm_up",
     "with_delay",

@@ -76,7 +76,7 @@ def _readout(system: System) -> np.ndarray:
     (g,) = system.g.call([x], True, False)
     slope = ca.Function("C", [x], [jacobian(g, x)])
     points = [np.array(system.x0) + shift for shift in (0.0, 0.5, -1.0)]
-    C, *others = (evaluate(slope, p).reshape(-1, system.ny).T for p in points)
+    C, *others = (evaluate(slope, p).reshape(system.ny, system.nx) for p in points)
     if not all(np.allclose(C, other) for other in others):
         raise ValueError("terminal: the read-out is not linear in the state; its cost is not bounded by the metric")
     return C

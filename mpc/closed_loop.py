@@ -1,6 +1,6 @@
 """A process, a controller and an observer run together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -62,6 +62,8 @@ class Controller(Protocol):
         d_hat: np.ndarray | None,
         reference: Any,
         u_prev: np.ndarray | None = None,
+        v_hat: np.ndarray | None = None,
+        measured: Any = None,
     ) -> StepResult: ...
 
 
@@ -73,6 +75,7 @@ def run(
     steps: int,
     *,
     disturbances: Any = None,
+    measured: Sequence[str] = (),
     u0: Any = None,
     preview: bool = False,
     seed: int = 0,
@@ -86,9 +89,11 @@ def run(
     reference: (ny,), (steps, ny), or {output: [(time in s, value), ...]}; with preview, an array of
         steps + horizon rows lets the controller see beyond the end
     disturbances: {name: [(time in s, value), ...]}; before its first time a disturbance is not sent
+    measured: names of disturbances that observer and controller read, the last inputs of their model, in its order;
+        they need a value from the start on, and u0 is needed
     u0: (nu,) input held before the start, where known; default: the observer and the controller
         take the rest point that explains y(0)
-    preview: whether the controller sees references ahead of time
+    preview: whether the controller sees references, and measured disturbances, ahead of time
     progress: bar on a terminal
 
     Ctrl-C, or a RuntimeError of a process that breaks down, ends the run: the record so far is
@@ -104,9 +109,13 @@ def run(
     names = process.disturbance_names
     ahead = controller.horizon if preview else 0
     r = _reference(reference, process, steps, ahead)
-    given = {} if disturbances is None else disturbances
-    d = as_signal("disturbances", given, names, steps, process.dt)
+    given = _lengthened({} if disturbances is None else disturbances, steps, steps + ahead, len(names))
+    d = as_signal("disturbances", given, names, steps + ahead, process.dt)
+    w = _measured(d, measured, names)
+    d = d[:steps]
     u_prev = None if u0 is None else np.asarray(u0, float).reshape(len(process.u_names))
+    if measured and u_prev is None:
+        raise ValueError("with measured disturbances, give u0: the output alone does not say which input held it")
     process.reset(seed)
     controller.reset(u_prev)
     record = RecordBuilder(process, controller.bounds)
@@ -114,10 +123,12 @@ def run(
         for k in tqdm(range(steps), desc="closed loop", disable=None if progress else True):
             y, y_true = process.measure(), process.output()
             if observer is not None and k == 0:
-                observer.reset(y, u_prev)
-            estimate = _estimate(observer, u_prev if k else None, y)
+                observer.reset(y, None if u_prev is None else np.append(u_prev, w[0]))
+            estimate = _estimate(observer, np.append(u_prev, w[k - 1]) if k and u_prev is not None else None, y)
             seen = r[k : k + ahead + 1] if preview else r[k]
-            result = controller.step(estimate.x, estimate.d, seen, u_prev)
+            more = {} if estimate.v is None else {"v_hat": estimate.v}
+            more |= {"measured": w[k : k + ahead + 1]} if measured else {}
+            result = controller.step(estimate.x, estimate.d, seen, u_prev, **more)
             result = result if observer is None else _mark_missing(result, y, process.y_names)
             record.add(y, y_true, r[k], d[k], result, estimate.d)
             sent = {n: float(v) for n, v in zip(names, d[k], strict=True) if np.isfinite(v)}
@@ -129,6 +140,16 @@ def run(
         # a simulated plant that broke down is a result, and so is everything before it
         return record.finish(str(failure))
     return record.finish()
+
+
+def _measured(d: np.ndarray, measured: Sequence[str], names: tuple[str, ...]) -> np.ndarray:
+    """Columns of the disturbances d (rows, nd) that are measured, (rows, nw)."""
+    check_names("measured", measured, names)
+    w = d[:, [names.index(name) for name in measured]]
+    for name, column in zip(measured, w.T, strict=True):
+        if not np.isfinite(column).all():
+            raise ValueError(f"the measured disturbance {name!r} has no value at the start; give it one at time 0")
+    return w
 
 
 def _mark_missing(result: StepResult, y: np.ndarray, names: tuple[str, ...]) -> StepResult:
@@ -149,13 +170,18 @@ def _estimate(observer: Observer | None, u_prev: np.ndarray | None, y: np.ndarra
 
 
 def _reference(reference: Any, process: Process, steps: int, ahead: int) -> np.ndarray:
-    rows = steps + ahead
-    if not isinstance(reference, Mapping) and np.ndim(reference) > 0:
-        given = np.asarray(reference, float)
-        if steps <= len(given) < rows and (given.ndim == 2 or len(process.y_names) == 1):
-            last = np.repeat(given[-1:], rows - len(given), axis=0)
-            reference = np.concatenate([given, last])
-    return as_signal("reference", reference, process.y_names, rows, process.dt)
+    reference = _lengthened(reference, steps, steps + ahead, len(process.y_names))
+    return as_signal("reference", reference, process.y_names, steps + ahead, process.dt)
+
+
+def _lengthened(given: Any, steps: int, rows: int, channels: int) -> Any:
+    """An array of at least steps rows with its last one repeated up to rows; anything else as it is."""
+    if isinstance(given, Mapping) or np.ndim(given) == 0:
+        return given
+    array = np.asarray(given, float)
+    if steps <= len(array) < rows and (array.ndim == 2 or channels == 1):
+        array = np.concatenate([array, np.repeat(array[-1:], rows - len(array), axis=0)])
+    return array
 
 
 def _check_pair(process: Process, controller: Controller) -> None:

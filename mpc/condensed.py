@@ -54,7 +54,6 @@ class CondensedSolver:
         done = found.status == SOLVED or (found.status == STOPPED and self._iterations is not None)
         return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
 
-
     def rows(self) -> np.ndarray:
         """Rows (n, 2) at work in the last QP, index and side, where the next one starts."""
         return self._solve.rows()
@@ -86,7 +85,6 @@ class CompiledSQP:
         status = self._solve(*self._pointers, max_iter, tol, max_time)
         cost, iterations = self._report
         return Found(status, self._u, self._x, self._y, float(cost), int(iterations))
-
 
     def rows(self) -> np.ndarray:
         """See CondensedSolver.rows."""

@@ -50,10 +50,9 @@ class Measured:
         if isinstance(given, Mapping):
             check_names("measured", given, self.names)
             given = [given.get(name, np.nan) for name in self.names]
-        rows = np.full((1, nw), np.nan) if given is None else np.array(given, float)
-        rows = rows.reshape(1, -1) if rows.ndim < 2 else rows
-        if rows.shape[1] != nw or len(rows) == 0:
-            raise ValueError(f"measured has shape {np.shape(given)}; give ({nw},) or (rows, {nw}): {self.names}")
+        rows = np.atleast_2d(np.array(np.full(nw, np.nan) if given is None else given, float))
+        if rows.ndim > 2 or rows.shape[1] != nw or len(rows) == 0:
+            raise ValueError(f"measured has shape {rows.shape}; give ({nw},) or (rows, {nw}): {self.names}")
         first = self._base.nu - nw
         middle = (self._base.u_min + self._base.u_max)[first:] / 2
         missing = [name for name, fine in zip(self.names, np.isfinite(rows[0]), strict=True) if not fine]
@@ -87,12 +86,12 @@ class Measured:
 def _registered(system: System, nw: int, rows: int) -> DiscreteSystem:
     nx, nu = system.nx, system.nu - nw
     z, u = ca.MX.sym("z", nx + rows * nw), ca.MX.sym("u", nu)
-    w = z[nx:]
-    (x_next,) = system.f.call([z[:nx], ca.vertcat(u, w[:nw])], system.f.is_a("MXFunction"), False)
-    (y,) = system.g.call([z[:nx]], system.g.is_a("MXFunction"), False)
+    x, *w = ca.vertsplit(z, [0, *range(nx, nx + rows * nw + 1, nw)])
+    (x_next,) = system.f.call([x, ca.vertcat(u, w[0])], system.f.is_a("MXFunction"), False)
+    (y,) = system.g.call([x], system.g.is_a("MXFunction"), False)
     middle = ((system.u_min + system.u_max) / 2)[nu:]
     return DiscreteSystem(
-        f=ca.Function("f_measured", [z, u], [ca.vertcat(x_next, w[nw:], w[-nw:])], ["x", "u"], ["x_next"]),
+        f=ca.Function("f_measured", [z, u], [ca.vertcat(x_next, *w[1:], w[-1])], ["x", "u"], ["x_next"]),
         g=ca.Function("g_measured", [z], [y], ["x"], ["y"]),
         dt=system.dt,
         x0=np.concatenate([system.x0, np.tile(middle, rows)]),

@@ -195,8 +195,10 @@ class NMPC:
         return tuple(self.y_names[i] for i in np.flatnonzero(broken))
 
     def _predict(self, now: Taken, plan: Plan | None) -> Prediction | None:
-        return None if plan is None else Prediction(
-            plan.u, self._problem.outputs(self._measured.state(now.x, now.w), plan) + now.d
+        return (
+            None
+            if plan is None
+            else Prediction(plan.u, self._problem.outputs(self._measured.state(now.x, now.w), plan) + now.d)
         )
 
 

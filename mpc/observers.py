@@ -1,6 +1,6 @@
 """Observers: one call signature, and the open-loop observer that makes control offset-free."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,15 +15,24 @@ REST_STEPS = 5000
 
 
 class Estimate(NamedTuple):
-    """State x (nx,), output disturbance d (ny,) and y - prediction (ny,), NaN where unmeasured."""
+    """State x (nx,), output disturbance d (ny,), y - prediction (ny,), NaN where unmeasured; input disturbance v (nu,).
+
+    v is None for an observer that estimates none.
+    """
 
     x: np.ndarray
     d: np.ndarray
     innovation: np.ndarray
+    v: np.ndarray | None = None
 
 
 class Observer(Protocol):
-    """Estimates x(k) and d(k) from u(k-1) and y(k), where y = g(x) + d."""
+    """Estimates x(k), d(k) and v(k) from u(k-1) and y(k), where x+ = f(x, u + v), y = g(x) + d.
+
+    The timing of every observer: at instant k, y(k) is measured, update(u(k-1), y(k)) gives the estimate *at k*, u(k)
+    is computed from it and held until k + 1. y(k) corrects the estimate at k, x and v included, in EKF,
+    DisturbanceObserver and MHE; d at k only in OffsetFreeObserver; d at k and x at k + 1 in CertifiedObserver.
+    """
 
     def reset(self, y0: np.ndarray, u0: np.ndarray | None = None) -> None:
         """Start from rest: at input u0 (nu,), or at the input that explains y0 (ny,)."""
@@ -33,8 +42,17 @@ class Observer(Protocol):
         """u_prev (nu,) held since the last update, y (ny,) measured now.
 
         A NaN in y is a missing channel: its estimate goes on open loop. u_prev None: no time has
-        passed (the first measurement).
+        passed (the first measurement). u_prev has an entry for every input of the system, the measured
+        disturbances last.
         """
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that update remembers, as arrays by name."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what state returned, in this or another process, bit by bit as it would have."""
         ...
 
 
@@ -79,6 +97,15 @@ class OffsetFreeObserver:
         """See warm_up."""
         return warm_up(self, u_past, y_past)
 
+    def state(self) -> dict[str, np.ndarray]:
+        """See Observer.state."""
+        return {"x": self.x.copy(), "d": self.d.copy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """See Observer.restore."""
+        self.x = np.array(state["x"], float).reshape(self.system.nx)
+        self.d = np.array(state["d"], float).reshape(self.system.ny)
+
 
 def warm_up(observer: Observer, u_past: np.ndarray, y_past: np.ndarray) -> Estimate:
     """Run an observer over past data: u_past (T, nu), y_past (T, ny), u_past[k] applied after y[k].
@@ -107,15 +134,23 @@ def check_measurement(system: System, y: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(y), y, np.nan)
 
 
+def check_input(system: System, u: Any) -> np.ndarray:
+    """u as (nu,) floats.
+
+    Raises: ValueError for another size or a value that is not finite.
+    """
+    u = np.asarray(u, float).reshape(-1)
+    if u.shape != (system.nu,) or not np.isfinite(u).all():
+        raise ValueError(f"u_prev is {u}; give {system.nu} finite inputs, {system.u_names}")
+    return u
+
+
 def advance(system: System, x: np.ndarray, u: np.ndarray | Sequence[float]) -> np.ndarray:
     """f(x, u), or the old x where that is not finite.
 
     Raises: ValueError for a u of another size or not finite.
     """
-    u = np.asarray(u, float).reshape(-1)
-    if u.shape != (system.nu,) or not np.isfinite(u).all():
-        raise ValueError(f"u_prev is {u}; give {system.nu} finite inputs, {system.u_names}")
-    x_next = evaluate(system.f, x, u)
+    x_next = evaluate(system.f, x, check_input(system, u))
     return x_next if np.isfinite(x_next).all() else x
 
 

@@ -90,8 +90,10 @@ class PI:
         d_hat: np.ndarray | None,
         reference: Any,
         u_prev: np.ndarray | None = None,
+        v_hat: np.ndarray | None = None,
+        measured: Any = None,
     ) -> StepResult:
-        """Input for y measured, given as x_hat (ny,); d_hat is unused, reference as in NMPC."""
+        """Input for y measured, given as x_hat (ny,); reference and u_prev as in NMPC, the rest is unused."""
         started = time.perf_counter()
         y = np.asarray(x_hat, float).reshape(-1)
         if y.shape != (len(self.y_names),):

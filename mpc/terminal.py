@@ -32,7 +32,10 @@ class CostToGo:
         self._last: tuple[bytes, Any] = (b"", None)
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
-        """P (nx, nx) at the target x, under what acts there, u with its disturbances, all inputs; and whether it belongs to holding u; None if there is none."""
+        """P (nx, nx) and whether it belongs to holding u; None if there is none.
+
+        x: target; u: all inputs as they act there, disturbances included
+        """
         key = x.tobytes() + u.tobytes()
         if key != self._last[0]:
             self._last = key, self._at(x, u)

@@ -88,3 +88,10 @@ def test_certificates_that_prove_too_little_are_refused(change, message):
 def test_a_slow_model_is_told_to_use_a_terminal_cost():
     with pytest.raises(ValueError, match="use a terminal cost"):
         minimum_horizon(0.99999, 1e4)
+
+
+def test_terminal_cost_is_that_of_the_read_out_as_it_stands():
+    system, Q = contracting(), np.array([2.0, 0.01])
+    C = np.asarray(system.g.jacobian()(np.zeros(4), np.zeros(2)))
+    q = np.linalg.norm(np.sqrt(Q)[:, None] * C, 2) ** 2
+    assert certified_terminal(system, CERTIFICATE, Q) == pytest.approx(q * RATE**2 / (1 - RATE**2) * np.eye(4))
