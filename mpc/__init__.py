@@ -4,6 +4,8 @@ from .certified import certified_terminal, minimum_horizon
 from .closed_loop import Controller, Process, run
 from .delay import with_delay
 from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
+from .innovation import CertifiedObserver
+from .mhe import MHE
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
 from .pi import PI, Loop
@@ -20,8 +22,10 @@ from .tuning import StepFit, fit_step, tune_pi
 
 __all__ = [
     "EKF",
+    "MHE",
     "NMPC",
     "PI",
+    "CertifiedObserver",
     "Controller",
     "DiscreteSystem",
     "DisturbanceObserver",

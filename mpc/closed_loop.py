@@ -127,6 +127,7 @@ def run(
             estimate = _estimate(observer, np.append(u_prev, w[k - 1]) if k and u_prev is not None else None, y)
             seen = r[k : k + ahead + 1] if preview else r[k]
             more = {} if estimate.v is None else {"v_hat": estimate.v}
+            more |= {} if estimate.w is None else {"measured": estimate.w}
             more |= {"measured": w[k : k + ahead + 1]} if measured else {}
             result = controller.step(estimate.x, estimate.d, seen, u_prev, **more)
             result = result if observer is None else _mark_missing(result, y, process.y_names)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import solve_discrete_are
 
 from .filters import DisturbanceFilter
-from .system import System
+from .system import System, evaluate
 
 
 class EKF(DisturbanceFilter):
@@ -20,6 +20,11 @@ class EKF(DisturbanceFilter):
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
         self.P = self._P0.copy()
+
+    def absorb(self, y: np.ndarray, u: np.ndarray) -> None:
+        """Take y (ny,), measured now, and then u (nu,), held from now on: what is left is the prediction."""
+        self._correct(y - evaluate(self.model.H, self.z))
+        self._predict(u)
 
     def state(self) -> dict[str, np.ndarray]:
         """See Observer.state."""
@@ -34,13 +39,13 @@ class EKF(DisturbanceFilter):
         self.P = self._P0.copy()
 
     def _predict(self, u: np.ndarray) -> None:
-        A = self._model.A(self.z, u)
+        A = self.model.A(self.z, u)
         self._advance(u)
-        self._accept(A @ self.P @ A.T + self._Q)
+        self._accept(A @ self.P @ A.T + self.Q)
 
     def _correct(self, e: np.ndarray) -> None:
         seen = np.isfinite(e)
-        C, R = self._model.C(self.z)[seen], self._R[np.ix_(seen, seen)]
+        C, R = self.model.C(self.z)[seen], self.R[np.ix_(seen, seen)]
         K = np.linalg.solve(C @ self.P @ C.T + R, C @ self.P).T
         z = self.z + K @ e[seen]
         if not np.isfinite(z).all():
@@ -68,15 +73,15 @@ class DisturbanceObserver(DisturbanceFilter):
         super().__init__(*args, **settings)
         x, u = self.points[0]
         z = np.concatenate([x, np.zeros(len(self.z) - len(x))])
-        A, C = self._model.A(z, u), self._model.C(z)
+        A, C = self.model.A(z, u), self.model.C(z)
         try:
-            P = solve_discrete_are(A.T, C.T, self._Q, self._R)
+            P = solve_discrete_are(A.T, C.T, self.Q, self.R)
         except (np.linalg.LinAlgError, ValueError) as failure:
             raise ValueError(
                 f"no constant gain makes this observer converge at rest in the middle of the input box ({failure}); "
                 "give every unstable state a process_std, or use EKF"
             ) from failure
-        self.K = np.linalg.solve(C @ P @ C.T + self._R, C @ P).T
+        self.K = np.linalg.solve(C @ P @ C.T + self.R, C @ P).T
         self.rate = float(np.abs(np.linalg.eigvals((np.eye(len(z)) - self.K @ C) @ A)).max())
 
     def _forget(self) -> None:

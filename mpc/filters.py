@@ -51,13 +51,13 @@ class DisturbanceFilter(ABC):
             raise ValueError(f"measurement_std is {e}; every output needs a positive one")
         if min(part.min() for part in (w, w_d, w_v, x0, d0, v0)) < 0:
             raise ValueError("standard deviations must not be negative")
-        self._model = Augmented(system, channels(w_v), channels(w_d))
-        self._R = np.diag(e**2)
-        self._Q = np.diag(self._model.join(w, w_v, w_d) ** 2)
-        self._P0 = np.diag(self._model.join(x0, v0, d0) ** 2)
+        self.model = Augmented(system, channels(w_v), channels(w_d))
+        self.R = np.diag(e**2)
+        self.Q = np.diag(self.model.join(w, w_v, w_d) ** 2)
+        self._P0 = np.diag(self.model.join(x0, v0, d0) ** 2)
         self.points = rest_points(system)
-        check_detectable(self._model, self.points)
-        self.z = np.concatenate([np.array(system.x0, float), np.zeros(len(self._Q) - system.nx)])
+        check_detectable(self.model, self.points)
+        self.z = np.concatenate([np.array(system.x0, float), np.zeros(len(self.Q) - system.nx)])
 
     @property
     def x(self) -> np.ndarray:
@@ -67,12 +67,12 @@ class DisturbanceFilter(ABC):
     @property
     def d(self) -> np.ndarray:
         """Output disturbance (ny,)."""
-        return self._model.split(self.z)[2]
+        return self.model.split(self.z)[2]
 
     @property
     def v(self) -> np.ndarray:
         """Input disturbance (nu,)."""
-        return self._model.split(self.z)[1]
+        return self.model.split(self.z)[1]
 
     def reset(self, y0: np.ndarray, u0: np.ndarray | None = None) -> None:
         """See Observer.reset."""
@@ -85,17 +85,17 @@ class DisturbanceFilter(ABC):
         x = np.array(x, float).reshape(self.system.nx)
         d = np.zeros(self.system.ny) if d is None else np.array(d, float)
         v = np.zeros(self.system.nu) if v is None else np.array(v, float)
-        self.z = self._model.join(x, v, d)
+        self.z = self.model.join(x, v, d)
         self._forget()
 
     def update(self, u_prev: np.ndarray | None, y: np.ndarray) -> Estimate:
         """See Observer.update."""
         y = check_measurement(self.system, y)
         if u_prev is not None:
-            self._predict(check_input(self.system, u_prev))
-        e = y - evaluate(self._model.H, self.z)
+            self._predict(check_input(u_prev, self.system.u_names))
+        e = y - evaluate(self.model.H, self.z)
         self._correct(e)
-        x, v, d = self._model.split(self.z)
+        x, v, d = self.model.split(self.z)
         return Estimate(x, d, e, v)
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> Estimate:
@@ -112,7 +112,7 @@ class DisturbanceFilter(ABC):
 
     def _advance(self, u: np.ndarray) -> None:
         """The model's step, unless it leads nowhere."""
-        z = evaluate(self._model.F, self.z, u)
+        z = evaluate(self.model.F, self.z, u)
         self.z = z if np.isfinite(z).all() else self.z
 
     @abstractmethod

@@ -7,7 +7,7 @@ import casadi as ca
 import numpy as np
 
 from .names import check_names
-from .scales import Scales
+from .scales import Scales, find_scales
 from .system import DiscreteSystem, System
 
 
@@ -68,14 +68,15 @@ class Measured:
         """z from x (nx,) and w (p + 1, nw)."""
         return np.concatenate([x, w.ravel()])
 
-    def scales(self, s: Scales) -> Scales:
-        """Scales of `system` from those of the system around it."""
-        nw, nu = len(self.names), self.system.nu
-        x_mid, x_half = (
-            np.concatenate([x, np.tile(u[nu:], self.rows * (nw > 0))])
-            for x, u in ((s.x_mid, s.u_mid), (s.x_half, s.u_half))
-        )
-        return s._replace(x_mid=x_mid, x_half=x_half, u_mid=s.u_mid[:nu], u_half=s.u_half[:nu])
+    def scales(self, y_range: Any) -> tuple[Scales, Scales]:
+        """Scales of `system` and of the system around it: what the moved inputs do, the measured ones by their box."""
+        s, base, nx = find_scales(self.system, y_range), self._base, self._base.nx
+        mid, half = (base.u_max + base.u_min) / 2, (base.u_max - base.u_min) / 2
+        around = s._replace(x_mid=s.x_mid[:nx], x_half=s.x_half[:nx], u_mid=mid, u_half=half)
+        if not self.names:
+            return s, around
+        w_mid, w_half = (np.tile(side[self.system.nu :], self.rows) for side in (mid, half))
+        return s._replace(x_mid=np.append(s.x_mid[:nx], w_mid), x_half=np.append(s.x_half[:nx], w_half)), around
 
     def pad(self, P: np.ndarray) -> np.ndarray:
         """A weight (nx, nx) on x as one on z: what is measured costs nothing."""

@@ -12,7 +12,6 @@ from .intake import Intake, Taken, check_size
 from .measured import Measured
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .scales import find_scales
 from .settings import check_moves, parse_bounds, parse_weights
 from .solving import Solved, Solvers
 from .step_result import Prediction, StepResult
@@ -76,8 +75,7 @@ class NMPC:
             raise ValueError(f"soft_penalty is {soft_penalty}, it must be positive")
         self.system, self.horizon = system, int(horizon)
         self._measured = m = Measured(system, measured, measured_preview)
-        around = find_scales(system, y_range)
-        self.scales = m.scales(around)
+        self.scales, around = m.scales(y_range)
         self.weights = parse_weights(m.system, weights, self.scales)
         self.bounds = b = parse_bounds(m.system, bounds)
         self.u_names, self.y_names, self.dt = m.system.u_names, system.y_names, system.dt

@@ -17,13 +17,15 @@ REST_STEPS = 5000
 class Estimate(NamedTuple):
     """State x (nx,), output disturbance d (ny,), y - prediction (ny,), NaN where unmeasured; input disturbance v (nu,).
 
-    v is None for an observer that estimates none.
+    v is None for an observer that estimates none. w (nw,): values of the model's last inputs that the observer knows,
+    as its innovation, for a controller that takes them as measured.
     """
 
     x: np.ndarray
     d: np.ndarray
     innovation: np.ndarray
     v: np.ndarray | None = None
+    w: np.ndarray | None = None
 
 
 class Observer(Protocol):
@@ -134,14 +136,14 @@ def check_measurement(system: System, y: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(y), y, np.nan)
 
 
-def check_input(system: System, u: Any) -> np.ndarray:
+def check_input(u: Any, names: tuple[str, ...]) -> np.ndarray:
     """u as (nu,) floats.
 
     Raises: ValueError for another size or a value that is not finite.
     """
     u = np.asarray(u, float).reshape(-1)
-    if u.shape != (system.nu,) or not np.isfinite(u).all():
-        raise ValueError(f"u_prev is {u}; give {system.nu} finite inputs, {system.u_names}")
+    if u.shape != (len(names),) or not np.isfinite(u).all():
+        raise ValueError(f"u_prev is {u}; give {len(names)} finite inputs, {names}")
     return u
 
 
@@ -150,7 +152,7 @@ def advance(system: System, x: np.ndarray, u: np.ndarray | Sequence[float]) -> n
 
     Raises: ValueError for a u of another size or not finite.
     """
-    x_next = evaluate(system.f, x, check_input(system, u))
+    x_next = evaluate(system.f, x, check_input(u, system.u_names))
     return x_next if np.isfinite(x_next).all() else x
 
 

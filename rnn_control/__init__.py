@@ -27,6 +27,7 @@ from .models.lstm import LSTM
 from .models.network import Cascade, Network
 from .models.nnarx import NNARX
 from .models.ren import REN, LipschitzREN
+from .observer import ObserverDesign, design_observer
 from .pareto import plot_pareto
 from .readiness import Readiness, control_readiness
 from .report import Report
@@ -38,8 +39,8 @@ from .weighting import Huber, MultiplicativeWeights
 __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
-    "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network",
+    "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
     "Readiness", "Report", "Restarts", "Scaler", "Score",
-    "Tightness", "attack", "certify", "compare_with_linear", "control_readiness", "coverage", "diagnose", "fit",
-    "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
+    "Tightness", "attack", "certify", "compare_with_linear", "control_readiness", "coverage", "design_observer",
+    "diagnose", "fit", "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
 ]  # fmt: skip

@@ -105,6 +105,11 @@ def sigmoid_slope(b: Tensor, radius: Tensor) -> Tensor:
     return torch.sigmoid(nearest) * torch.sigmoid(-nearest)  # 1 - sigmoid would round to zero
 
 
+def sloped(L: Tensor, slope: Tensor) -> Tensor:
+    """Slopes of sigmoids, 1/4 in the rows where something unbounded is added by L."""
+    return torch.where(L.any(1), 0.25, slope)
+
+
 def tanh_slope(b: Tensor, radius: Tensor) -> Tensor:
     """Largest slope of tanh on [b - radius, b + radius]; tanh(a) = 2 sigmoid(2a) - 1."""
     return 4 * sigmoid_slope(2 * b, 2 * radius)

@@ -32,7 +32,7 @@ LEVELS = (
     "kernel lmi boxes",
     "initial",
     "identified",
-    "certify forgetting readout interop.program interop.onnx_files interop.python_control interop.weights",
+    "certify forgetting observer readout interop.program interop.onnx_files interop.python_control interop.weights",
     "contract objective adversary steady_map interop.c_source interop.matlab interop.do_mpc_model interop.acados_model",
     "construct levenberg interop interop.onnx_layers readiness",
     "search",

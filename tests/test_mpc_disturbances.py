@@ -6,6 +6,7 @@ from test_mpc_closed_loop import two_tanks
 
 from mpc import (
     EKF,
+    MHE,
     NMPC,
     DisturbanceObserver,
     OffsetFreeObserver,
@@ -25,6 +26,7 @@ OBSERVERS = {
     "open loop": OffsetFreeObserver,
     "EKF": lambda s: EKF(s, 0.01, 0.0, 0.01, input_disturbance_std=0.05),
     "constant gain": lambda s: DisturbanceObserver(s, 0.01, 0.05, 0.01),
+    "MHE": lambda s: MHE(s, 0.01, 0.05, 0.01, window=3),
 }
 
 

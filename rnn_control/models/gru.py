@@ -2,7 +2,7 @@
 
 import torch
 
-from ..bounds import Bound, Comparison, gate_range, inf_norm, reach, sigmoid_slope, tanh_slope
+from ..bounds import Bound, Comparison, gate_range, inf_norm, reach, sigmoid_slope, sloped, tanh_slope
 from ..model import Initialiser, Model, Params
 from ..ops import mix, sigmoid, tanh
 
@@ -20,6 +20,7 @@ class GRU(Model):
 
     kind = "gru"
     recurrent = ("Uz", "Uf", "Ur", "Wz", "bz")
+    injected = ("z", "f")
 
     def __init__(self, nu: int, ny: int, size: int = 8, *, seed: int = 0):
         super().__init__(nu, ny, size, dict(nu=nu, ny=ny, size=size))
@@ -95,3 +96,23 @@ class GRU(Model):
 
         N_r = (1 - z_lo)[:, None] * s_r[:, None] * (p.Wr.abs() + Ur @ (s_f[:, None] * p.Wf.abs()))
         return Comparison(T, N_r + gate[:, None] * p.Wz.abs(), one)
+
+    def observer_comparison(self, p, u_max, L):
+        """Model against its copy whose gates see L e, e = C dx + dy: T as in `comparison`, N for |dy| (Theorem 18).
+
+        An injected row loses its range: slope 1 / 4, and f up to one in what the copy's tanh sees.
+        """
+        one = torch.ones(self.nx, dtype=u_max.dtype)
+        a_z, a_f = reach(p.Wz, p.Uz, u_max, one), reach(p.Wf, p.Uf, u_max, one)
+        (z_lo, z_hi), (_, f_hi) = gate_range(p.bz, a_z), gate_range(p.bf, a_f)
+        s_z, s_f = sloped(L["z"], sigmoid_slope(p.bz, a_z)), sloped(L["f"], sigmoid_slope(p.bf, a_f))
+        a_r = reach(p.Wr, p.Ur, u_max, torch.where(L["f"].any(1), 1.0, f_hi))
+        s_r, gate = tanh_slope(p.br, a_r), s_z * (1 + torch.tanh(p.br.flatten().abs() + a_r))
+        Uz, Uf, Ur = (p.Uz - L["z"] @ p.C).abs(), (p.Uf - L["f"] @ p.C).abs(), p.Ur.abs()
+
+        def T(v):
+            R = s_r * (Ur @ (f_hi * v + s_f * (Uf @ v)))
+            return torch.maximum(z_hi * v + (1 - z_hi) * R, z_lo * v + (1 - z_lo) * R) + gate * (Uz @ v)
+
+        N_r = ((1 - z_lo) * s_r)[:, None] * (Ur @ (s_f[:, None] * L["f"].abs()))
+        return Comparison(T, N_r + gate[:, None] * L["z"].abs(), one)
