@@ -6,6 +6,7 @@ from .delay import with_delay
 from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
 from .innovation import CertifiedObserver
 from .mhe import MHE
+from .monte_carlo import MonteCarlo, monte_carlo
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
 from .pi import PI, Loop
@@ -31,6 +32,7 @@ __all__ = [
     "DisturbanceObserver",
     "Estimate",
     "Loop",
+    "MonteCarlo",
     "Observer",
     "OffsetFreeObserver",
     "Prediction",
@@ -50,6 +52,7 @@ __all__ = [
     "is_disturbance_detectable",
     "linear_system",
     "minimum_horizon",
+    "monte_carlo",
     "restore_state",
     "run",
     "save_state",

@@ -47,6 +47,20 @@ def input_violations(record: Any) -> int:
     return int(((record.u < b.u_min - slack) | (record.u > b.u_max + slack)).sum())
 
 
+def rate_violations(record: Any) -> int:
+    """How many changes of inputs, from one instant to the next, exceed their rate (by more than rounding)."""
+    b = record.bounds
+    slack = 1e-12 * (b.u_max - b.u_min)
+    return int((np.abs(np.diff(record.u, axis=0)) > b.du_max + slack).sum())
+
+
+def output_excess(record: Any) -> dict[str, float]:
+    """By how much the true outputs are outside their soft bounds at most, by output, in its unit."""
+    b = record.bounds
+    excess = np.maximum(np.maximum(record.y_true - b.y_max, b.y_min - record.y_true), 0.0)
+    return dict(zip(record.y_names, excess.max(axis=0, initial=0.0).tolist(), strict=True))
+
+
 def output_violations(record: Any) -> dict[str, int]:
     """Samples at which the true output is outside its soft bounds, by output."""
     b = record.bounds
