@@ -206,6 +206,10 @@ def drawn(name: str, case: Case, y_range: np.ndarray, path: Path, makers: dict, 
         j = m.y_names.index(n)
         label, noise = f"{name}, {runs} runs, {n} out of bounds by", float(PLANTS[case.plant]().y_noise[j])
         rows.append(row(label, float(m.output_excess[:, j].max()), m.y_units[j], goal=noise))
+    quiet = monte_carlo(functools.partial(loop, case, makers[LEARNED], y_range, path, noise=False), rivals, cost=price,
+                        first_seed=1, jobs=jobs)  # fmt: skip
+    left = [quiet.offset[:, m.y_names.index(n)].max() / y_range[m.y_names.index(n)] for n in case.reference]
+    rows.append(row(f"{name}, {rivals} runs without noise, offset", 100 * float(max(left)), "% of range", goal=0.1))
     for share, value in m.percentiles().items():
         rows.append(row(f"{name}, {runs} runs, cost of {share} %", value, "-"))
     for kind in list(makers)[1:]:

@@ -3,10 +3,10 @@
 from .certified import certified_terminal, minimum_horizon
 from .closed_loop import Controller, Process, run
 from .delay import with_delay
+from .drawn import MonteCarlo, monte_carlo
 from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
 from .innovation import CertifiedObserver
 from .mhe import MHE
-from .monte_carlo import MonteCarlo, monte_carlo
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
 from .pi import PI, Loop
