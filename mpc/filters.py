@@ -19,6 +19,8 @@ class DisturbanceFilter(ABC):
     disturbance_std: w_d per step, in units of y; 0 leaves an output's disturbance out
     process_std: w per step, in the state's own scale (a learned state has no unit): scalar or (nx,)
     input_disturbance_std: w_v per step, in units of u; 0 leaves an input's disturbance out
+        Large beside the disturbances' deviations it explains a lasting error by itself, and offsets go away slowly:
+        DisturbanceObserver.rate tells how slowly
     x0_std, d0_std, v0_std: uncertainty at reset; default 10 steps of the three above
 
     Raises: ValueError for negative deviations, a measurement_std of zero, unknown names, and disturbances that the
