@@ -40,7 +40,7 @@ __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
     "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
-    "Readiness", "Report", "Restarts", "Scaler", "Score",
-    "Tightness", "attack", "certify", "compare_with_linear", "control_readiness", "coverage", "design_observer",
-    "diagnose", "fit", "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
+    "Readiness", "Report", "Restarts", "Scaler", "Score", "Tightness", "attack", "certify", "compare_with_linear",
+    "control_readiness", "coverage", "design_observer", "diagnose", "fit", "fit_best", "fit_linear", "identification_report", "plot_forgetting",
+    "plot_pareto", "start_linear",
 ]  # fmt: skip
