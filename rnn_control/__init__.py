@@ -41,6 +41,6 @@ __all__ = [
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
     "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
     "Readiness", "Report", "Restarts", "Scaler", "Score", "Tightness", "attack", "certify", "compare_with_linear",
-    "control_readiness", "coverage", "design_observer", "diagnose", "fit", "fit_best", "fit_linear", "identification_report", "plot_forgetting",
-    "plot_pareto", "start_linear",
+    "control_readiness", "coverage", "design_observer", "diagnose", "fit", "fit_best", "fit_linear",
+    "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
 ]  # fmt: skip
