@@ -3,6 +3,7 @@
 from .certified import certified_terminal, minimum_horizon
 from .closed_loop import Controller, Process, run
 from .delay import with_delay
+from .deploy import ExportedController, export_c
 from .drawn import MonteCarlo, monte_carlo
 from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
 from .innovation import CertifiedObserver
@@ -31,6 +32,7 @@ __all__ = [
     "DiscreteSystem",
     "DisturbanceObserver",
     "Estimate",
+    "ExportedController",
     "Loop",
     "MonteCarlo",
     "Observer",
@@ -47,6 +49,7 @@ __all__ = [
     "certified_terminal",
     "closed_loop_report",
     "compare",
+    "export_c",
     "fit_step",
     "from_state_space",
     "is_disturbance_detectable",

@@ -8,6 +8,8 @@ from .jacobian import jacobian
 from .scales import Scales, scaled_expressions
 from .system import System
 
+OPTIONS = {"cse": True}
+
 
 class Cell(NamedTuple):
     """roll: (x, u) -> x+, y+;  cell: (x, u) -> x+, y+, d x+ / d (x, u), d y+ / d x+;  y+ = g(x+);
@@ -23,20 +25,36 @@ class Cell(NamedTuple):
 def build_cell(system: System, scales: Scales) -> Cell:
     """The three functions, matrix operations throughout (a network expanded to scalars is slow to build and to run)."""
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
+    f, y, _, _ = _next(system, scales, x, u)
+    roll = ca.Function("model_roll", [x, u], [ca.densify(f), ca.densify(y)], OPTIONS)
+    return Cell(roll, build_step(system, scales), build_curve(system, scales))
+
+
+def build_step(system: System, scales: Scales) -> ca.Function:
+    """Cell's cell alone."""
+    x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
+    f, y, g, x_next = _next(system, scales, x, u)
+    (C,) = ca.graph_substitute([jacobian(g, x_next)], [x_next], [f])
+    results: Any = [ca.densify(f), ca.densify(y), jacobian(f, x, u), ca.densify(C)]
+    return ca.Function("model_cell", [x, u], results, OPTIONS)
+
+
+def build_curve(system: System, scales: Scales) -> ca.Function:
+    """Cell's curve alone."""
+    x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
     lam, mu = ca.MX.sym("lam", system.nx), ca.MX.sym("mu", system.ny)
-    f, _ = scaled_expressions(system, scales, x, u)
-    x_next = ca.MX.sym("x_next", system.nx)
-    _, g = scaled_expressions(system, scales, x_next, u)
-    (y,) = ca.graph_substitute([g], [x_next], [f])
-    C: Any = jacobian(g, x_next)
-    (C,) = ca.graph_substitute([C], [x_next], [f])
+    f, _, g, x_next = _next(system, scales, x, u)
     adjoint = ca.graph_substitute([ca.jtimes(g, x_next, mu, True)], [x_next], [f])[0] + lam
     a = ca.MX.sym("a", system.nx)
     gradient = ca.vertcat(ca.jtimes(f, x, a, True), ca.jtimes(f, u, a, True))
     (gradient,) = ca.graph_substitute([gradient], [a], [adjoint])
-    options = {"cse": True}
-    return Cell(
-        ca.Function("model_roll", [x, u], [ca.densify(f), ca.densify(y)], options),
-        ca.Function("model_cell", [x, u], [ca.densify(f), ca.densify(y), jacobian(f, x, u), ca.densify(C)], options),
-        ca.Function("model_curve", [x, u, lam, mu], [jacobian(gradient, x, u)], options),
-    )
+    return ca.Function("model_curve", [x, u, lam, mu], [jacobian(gradient, x, u)], OPTIONS)
+
+
+def _next(system: System, scales: Scales, x: Any, u: Any) -> tuple[Any, Any, Any, Any]:
+    """f(x, u), g there, and g as an expression of its own argument, the last."""
+    f, _ = scaled_expressions(system, scales, x, u)
+    x_next = ca.MX.sym("x_next", system.nx)
+    _, g = scaled_expressions(system, scales, x_next, u)
+    (y,) = ca.graph_substitute([g], [x_next], [f])
+    return f, y, g, x_next

@@ -130,7 +130,7 @@ def run(
             more |= {} if estimate.w is None else {"measured": estimate.w}
             more |= {"measured": w[k : k + ahead + 1]} if measured else {}
             result = controller.step(estimate.x, estimate.d, seen, u_prev, **more)
-            result = result if observer is None else _mark_missing(result, y, process.y_names)
+            result = result if observer is None else mark_missing(result, y, process.y_names)
             record.add(y, y_true, r[k], d[k], result, estimate.d)
             sent = {n: float(v) for n, v in zip(names, d[k], strict=True) if np.isfinite(v)}
             process.apply(result.u, **sent)
@@ -153,7 +153,7 @@ def _measured(d: np.ndarray, measured: Sequence[str], names: tuple[str, ...]) ->
     return w
 
 
-def _mark_missing(result: StepResult, y: np.ndarray, names: tuple[str, ...]) -> StepResult:
+def mark_missing(result: StepResult, y: np.ndarray, names: tuple[str, ...]) -> StepResult:
     """A step that rests on a prediction where a measurement is missing is not ok, however well it was solved."""
     missing = [name for name, fine in zip(names, np.isfinite(y), strict=True) if not fine]
     if not missing:

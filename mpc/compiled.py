@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import casadi as ca
 
 from .cell import Cell
 
+SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "library.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
-HEADERS = "#include <math.h>\n#include <string.h>\n#include <stddef.h>\n#include <time.h>\n"
+HEADERS = "#include <math.h>\n#include <string.h>\n#include <stddef.h>\n"
 NOINLINE = "#if defined(__GNUC__)\n#define NOINLINE __attribute__((noinline))\n#else\n#define NOINLINE\n#endif\n"
 # CasADi's dense product runs down the rows of A in its inner loop; down a column it is five times as fast
 PRODUCT = re.compile(r"void casadi_mtimes_dense\(.*?\n}\n", re.DOTALL)
@@ -58,26 +59,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get("RNN_CONTROL_CACHE") or Path(base) / "rnn_control_mpc")
 
 
-def template() -> str:
+def template(*names: str) -> str:
+    """Texts of c/, one after the other."""
     folder = files("mpc") / "c"
-    return "\n".join((folder / name).read_text() for name in ("qp.c", "horizon.c", "sqp.c"))
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
+
+
+def sizes(functions: Sequence[ca.Function], blocks: tuple[int, ...]) -> dict[str, int]:
+    """The macros that c/types.h is written in; blocks[k] is the move that stage k belongs to.
+
+    functions: model_roll, and whatever else the solver calls
+    """
+    (nx, nu), ny = (functions[0].size1_in(i) for i in (0, 1)), functions[0].size1_out(1)
+    found = {"N": len(blocks), "NX": nx, "NU": nu, "NY": ny, "NB": blocks[-1] + 1, "NV": (blocks[-1] + 1) * nu}
+    work = ("SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
+    return found | {name: max(getattr(F, name.lower())() for F in functions) for name in work}
 
 
 def source(cell: Cell, blocks: tuple[int, ...]) -> str:
-    """The whole solver as C; blocks[k] is the move that stage k belongs to."""
-    nx, nu = cell.cell.size1_in(0), cell.cell.size1_in(1)
-    functions = (cell.roll, cell.cell, cell.curve)
-    sizes = {"N": len(blocks), "NX": nx, "NU": nu, "NY": cell.cell.size1_out(1), "NB": blocks[-1] + 1}
-    sizes["NV"] = sizes["NB"] * nu
-    for name in ("SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W"):
-        sizes[name] = max(getattr(F, name.lower())() for F in functions)
-    defines = [f"#define {name} {value}" for name, value in sizes.items()]
+    """The whole solver as C."""
+    defines = [f"#define {name} {value}" for name, value in sizes(cell, blocks).items()]
     defines.append(f"#define BLOCKS {{{', '.join(map(str, blocks))}}}")
     generator = ca.CodeGenerator("model", {"with_header": False})
-    for F in functions:
+    for F in cell:
         generator.add(F)
     model = PRODUCT.sub(FAST_PRODUCT, generator.dump(), count=1)
-    return "\n".join((HEADERS, NOINLINE, model, *defines, template()))
+    return "\n".join((HEADERS, NOINLINE, model, *defines, template(*SOLVER)))
 
 
 def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
@@ -88,7 +95,7 @@ def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
     compiler = find_compiler()
     if compiler is None:
         return None
-    parts = (*key, template(), FAST_PRODUCT, compiler, *FLAGS, ca.CasadiMeta.version(), _processor())
+    parts = (*key, template(*SOLVER), FAST_PRODUCT, compiler, *FLAGS, ca.CasadiMeta.version(), _processor())
     path = cache_folder() / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}.so"
     try:
         if not path.exists():

@@ -29,9 +29,9 @@ class CondensedSolver:
     """
 
     def __init__(self, problem: HorizonProblem, tol: float, max_time: float | None, iterations: int | None = None):
-        self._problem, self._tol, self._iterations = problem, DECREASE * tol, iterations
-        self._max_time = np.inf if max_time is None else max_time
-        p, settings = problem, _settings(problem)
+        self._problem, self.tol, self.iterations = problem, DECREASE * tol, iterations
+        self.max_time = np.inf if max_time is None else max_time
+        p, settings = problem, scaled_settings(problem)
         key = (p.system.f.serialize(), p.system.g.serialize(), *(v.tobytes().hex() for v in p.scales), str(p.blocks))
         library = load(key, lambda: source(build_cell(p.system, p.scales), p.blocks))
         self.is_compiled = library is not None
@@ -42,16 +42,16 @@ class CondensedSolver:
         """The optimal plan, its cost, how it ended, and whether it converged or made the iterations it was allowed."""
         p, s = self._problem, self._problem.scales
         u = ((guess.u - s.u_mid) / s.u_half)[p.first_stage]
-        max_iter = MAX_ITER if self._iterations is None else self._iterations
+        max_iter = MAX_ITER if self.iterations is None else self.iterations
         by = situation.shift / s.u_half
-        found = self._solve(p.pack(situation), u, by, max_iter, self._tol, self._max_time)
+        found = self._solve(p.pack(situation), u, by, max_iter, self.tol, self.max_time)
         y = s.y_mid + s.y_range * found.y
         plan = Plan(
             u=(s.u_mid + s.u_half * found.u)[list(p.blocks)],
             x=s.x_mid + s.x_half * found.x,
             slack=np.maximum(0.0, np.maximum(p.bounds.y_min - y, y - p.bounds.y_max)),
         )
-        done = found.status == SOLVED or (found.status == STOPPED and self._iterations is not None)
+        done = found.status == SOLVED or (found.status == STOPPED and self.iterations is not None)
         return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
 
     def rows(self) -> np.ndarray:
@@ -104,7 +104,7 @@ def _box(problem: HorizonProblem) -> slice:
     return slice(first, first + 2 * nu)
 
 
-def _settings(problem: HorizonProblem) -> np.ndarray:
+def scaled_settings(problem: HorizonProblem) -> np.ndarray:
     """Weights and bounds in scaled numbers, in the order of C's struct Settings."""
     s, b = problem.scales, problem.bounds
     parts = [*problem.stage_weights(), [problem.soft_penalty]]

@@ -38,8 +38,9 @@ class NMPC:
         certificate with rate and metric (see certified_terminal)
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
     soft_penalty: price of violating a bound by one range, in units of an error of one range
-    solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge) or "ipopt";
-        default: condensed, but IPOPT where f is a long list of scalar operations
+    solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge), "condensed alone"
+        (nothing steps in, as in the C code that export_c writes) or "ipopt"; default: condensed, but IPOPT
+        where f is a long list of scalar operations
     iterations: of the condensed solver in a step, 1 for real-time iteration; None: to convergence
     measured: names of the system's last inputs, if it does not move but reads them: measured disturbances
     measured_preview: samples ahead of now for which step takes values of them; each makes the state larger
@@ -62,7 +63,7 @@ class NMPC:
         terminal: Any = "cost_to_go",
         y_range: Any = None,
         soft_penalty: float = 100.0,
-        solver: Literal["condensed", "ipopt"] | None = None,
+        solver: Literal["condensed", "condensed alone", "ipopt"] | None = None,
         iterations: int | None = None,
         max_time: float | None = None,
         tol: float = 1e-8,

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import casadi as ca
 import numpy as np
 
+from .fast_call import FastCall
 from .names import channel_vector
-from .system import System, evaluate
+from .system import System
 
 # Long enough to see most of a response, short enough that an unstable mode stays representable.
 HOLD_STEPS = 60
@@ -30,16 +31,17 @@ def find_scales(system: System, y_range: Any = None) -> Scales:
     simulated one for the channels given.
     """
     u_mid, u_half = (system.u_max + system.u_min) / 2, (system.u_max - system.u_min) / 2
+    f, g = FastCall(system.f), FastCall(system.g)
     visited = [np.asarray(system.x0, float)]
     for level in (np.zeros(system.nu), *np.eye(system.nu), *-np.eye(system.nu)):
         x = visited[0]
         for _ in range(HOLD_STEPS):
-            x = evaluate(system.f, x, u_mid + u_half * level)
+            x = f(x, u_mid + u_half * level)[0].copy()
             if not np.isfinite(x).all():
                 break
             visited.append(x)
     xs = np.array(visited)
-    ys = np.array([evaluate(system.g, x) for x in visited])
+    ys = np.array([g(x)[0].copy() for x in visited])
     y_span = _positive(np.ptp(ys, axis=0), ys)
     chosen = channel_vector("y_range", y_range, system.y_names, y_span)
     if (chosen <= 0).any():

@@ -1,6 +1,7 @@
 """From a situation to a plan: the solver that was asked for, the one that steps in, and the best they left."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ class Solved(NamedTuple):
 
 
 class Solvers:
-    """Condensed or IPOPT, each tried from the guess and from rest; IPOPT also stands in for the condensed one.
+    """Condensed or IPOPT, each tried from the guess and from rest; IPOPT also stands in for the condensed one, unless
+    that is to work alone.
 
     Where none converges, or max_time is over, the best of what they came to, if it beats the guess.
 
@@ -34,7 +36,7 @@ class Solvers:
     def __init__(
         self,
         problem: HorizonProblem,
-        solver: Literal["condensed", "ipopt"] | None,
+        solver: Literal["condensed", "condensed alone", "ipopt"] | None,
         iterations: int | None,
         max_time: float | None,
         tol: float,
@@ -42,19 +44,25 @@ class Solvers:
         if solver is None:
             scalars = problem.system.f.is_a("SXFunction") and problem.system.f.n_instructions() > SCALAR_OPERATIONS
             solver = "ipopt" if scalars else "condensed"
-        if solver not in ("condensed", "ipopt"):
-            raise ValueError(f"solver is {solver!r}; choose 'condensed' or 'ipopt'")
+        if solver not in ("condensed", "condensed alone", "ipopt"):
+            raise ValueError(f"solver is {solver!r}; choose 'condensed', 'condensed alone' or 'ipopt'")
         if iterations is not None and (solver == "ipopt" or iterations < 1):
             raise ValueError(f"iterations is {iterations}; at least 1, and of the condensed solver only")
         if max_time is not None and not max_time > 0:
             raise ValueError(f"max_time is {max_time}, it must be positive (seconds)")
         self._problem, self._tol, self._max_time = problem, tol, max_time
         self._rung = "solved" if iterations is None else "real-time iteration"
-        self._ipopt = None
+        self._ipopt, self._alone = None, solver != "condensed"
         if solver == "ipopt":
-            self._first = self._ipopt = IpoptSolver(problem, tol, max_time)
+            self._first = IpoptSolver(problem, tol, max_time)
         else:
             self._first = CondensedSolver(problem, tol, max_time, iterations)
+
+    def alone(self) -> "Solvers":
+        """The same, with nothing that stands in."""
+        twin = copy(self)
+        twin._alone = True
+        return twin
 
     def solve(self, now: Situation, guess: Plan | None) -> Solved:
         """guess and the plan found hold inputs u, as they are applied; now and all inside hold u + v."""
@@ -88,7 +96,7 @@ class Solvers:
         yield self._first, start
         if start is not cold:
             yield self._first, cold
-        if self._first is not self._ipopt:
+        if not self._alone:
             if self._ipopt is None:
                 self._ipopt = IpoptSolver(self._problem, self._tol, self._max_time)
             yield self._ipopt, start

@@ -14,6 +14,9 @@ SOLVED, STOPPED, TIMED_OUT, STUCK, BROKEN = range(5)
 # Share of the promised decrease that a step must keep, rounding of the cost, and the factor by which
 # the promised decrease must fall for Gauss-Newton not to count as slow.
 SUFFICIENT, ROUNDING, SLOW = 1e-4, 1e-13, 0.1
+# What the last step may cost: it promises less than the tolerance of the QP's rows, and is taken whole, so that no
+# rounding decides how much of it.
+LAST = 1e-6
 SMALLEST_STEP = 1e-4
 # Least curvature as a share of the largest: what counts as convex, and what is put in its place.
 CONVEX, FLAT = 1e-13, 1e-6
@@ -58,9 +61,10 @@ class NumpySQP:
             if d is None:
                 return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
             promised = -slope - quadratic
-            to = self._go(U, d, cost, slope)
+            last = promised <= tol * (1 + abs(cost))
+            to = self._go(U, d, cost, slope, LAST if last else ROUNDING)
             i += 1
-            if promised <= tol * (1 + abs(cost)):
+            if last:
                 status = SOLVED
             elif to is None:
                 status = STUCK
@@ -106,12 +110,12 @@ class NumpySQP:
         rows = [r._replace(index=r.index - self._hard) for r in self._rows if r.index >= self._hard]
         return self._horizon.curvature(rows)
 
-    def _go(self, U: np.ndarray, d: np.ndarray, cost: float, slope: float) -> np.ndarray | None:
+    def _go(self, U: np.ndarray, d: np.ndarray, cost: float, slope: float, rise: float) -> np.ndarray | None:
         """U + step d with the largest step that pays; None if none does."""
         h, step, moves = self._horizon, 1.0, self._horizon.nv // self._horizon.nu
         while step > SMALLEST_STEP:
             to = np.clip(U + step * d, np.tile(h.u_low, moves), np.tile(h.u_high, moves))
-            if h.cost(to, *h.simulate(to)) <= cost + SUFFICIENT * step * slope + ROUNDING * (1 + abs(cost)):
+            if h.cost(to, *h.simulate(to)) <= cost + SUFFICIENT * step * slope + rise * (1 + abs(cost)):
                 return to
             step /= 2
         return None

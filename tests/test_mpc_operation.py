@@ -109,7 +109,7 @@ def test_a_restored_controller_goes_on_as_the_saved_one(solver, tmp_path):
         ({"horizon": "20"}, "horizon is 20"),
         ({"bounds": {"u": {"u1": ("a", 50)}}}, "bounds\\['u'\\] of 'u1' is \\('a', 50\\)"),
         ({"moves": [2, 2]}, "horizon's sum 5"),
-        ({"solver": "magic"}, "choose 'condensed' or 'ipopt'"),
+        ({"solver": "magic"}, "choose 'condensed', 'condensed alone' or 'ipopt'"),
         ({"iterations": 0}, "at least 1"),
     ],
 )

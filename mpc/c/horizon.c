@@ -7,24 +7,6 @@
    step. The Hessian is Gauss-Newton's; where that converges slowly, the curvature of the model is added.
    Sizes are macros; model_roll, model_cell, model_curve are those of cell.py; columns are stored one after the other. */
 
-#define NZ (NX + NU)
-
-typedef struct {
-  double Q[NY], R[NU], S[NU], penalty, u_low[NU], u_high[NU], rate[NU], y_low[NY], y_high[NY];
-} Settings;
-typedef struct {
-  double x[NX], u_prev[NU], d[NY], r[N][NY], x_s[NX], u_s[NU], P[NX * NX], hold;
-} Now;
-typedef struct {
-  QP q;
-  double J[N][NX * NZ], C[N][NY * NX], Z[N + 1][NZ * NV], W[NZ * NZ], WZ[NZ * NV], E[NV * NV], A[NV * NV], V[NV * NV];
-  double x[N + 1][NX], y[N][NY], x_try[N + 1][NX], y_try[N][NY], U_try[NV], mu[N][NY], lam[NX], back[NX];
-  double fw[SZ_W + 1];
-  const double *arg[SZ_ARG + 1];
-  double *res[SZ_RES + 1];
-  long long iw[SZ_IW + 1];
-} Work;
-
 static const int block[N] = BLOCKS; /* stage -> move */
 
 /* c += A b for A (m, n), b (n, cols): four columns of A at a time, so that c is loaded and stored less often */

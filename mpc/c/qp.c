@@ -7,17 +7,8 @@
    towards the result until the first one leaves its range. Any rows and nu = 0 are a start, hence the warm start.
    Reference: Goldfarb and Idnani (1983), Math. Prog. 27; Arnstroem, Bemporad, Axehill (2022), IEEE TAC 67. */
 
-#define RATES (NB * NU)
-#define ROWS (NV + RATES + N * NY)
 #define EPS 1e-11 /* hard rows give way by this much of nu: dependent rows need no special case */
 #define FEASIBLE 1e-9
-
-typedef struct {
-  double H[NV * NV], L[NV * NV], g[NV], d[NV], v[NV], w[NV];
-  double low[ROWS], high[ROWS], JY[N * NY][NV];
-  double M[ROWS][NV], G[ROWS][ROWS], K[ROWS][ROWS], nu[ROWS], next[ROWS], b[ROWS];
-  int row[ROWS], side[ROWS], yields[ROWS], at_work[ROWS], count;
-} QP;
 
 /* lower Cholesky factor of the leading n x n of A (row length ld); 0 if A is not positive definite */
 static int cholesky(int n, int ld, const double *A, double *L) {

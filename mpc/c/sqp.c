@@ -7,14 +7,9 @@
 #define BROKEN 4 /* the model returns NaN, or the QP cannot be solved */
 #define SUFFICIENT 1e-4 /* share of the promised decrease that a step must keep */
 #define ROUNDING 1e-13 /* of the cost */
+#define LAST 1e-6 /* the last step, which promises nearly nothing, may cost this: it is taken whole */
 #define FLAT 1e-6 /* least curvature, as a share of the largest */
 #define SLOW 0.1 /* Gauss-Newton is slow when the promised decrease falls by less than this factor */
-
-static double seconds_now(void) {
-  struct timespec t;
-  timespec_get(&t, TIME_UTC);
-  return t.tv_sec + 1e-9 * t.tv_nsec;
-}
 
 static double clip(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
 
@@ -108,12 +103,12 @@ static double promised(const Settings *s, Work *w, double *slope) {
 }
 
 /* U += step d with the largest step that pays; 0 if none does */
-static int go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope) {
+static int go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope, double rise) {
   for (double step = 1; step > 1e-4; step *= 0.5) {
     for (int v = 0; v < NV; ++v) w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[v % NU], s->u_high[v % NU]);
     roll(p, w, w->U_try);
     double then = cost(s, p, w, w->U_try, w->x_try, w->y_try);
-    if (then <= now + SUFFICIENT * step * slope + ROUNDING * (1 + fabs(now))) {
+    if (then <= now + SUFFICIENT * step * slope + rise * (1 + fabs(now))) {
       memcpy(U, w->U_try, sizeof w->U_try);
       return 1;
     }
@@ -121,14 +116,9 @@ static int go(const Settings *s, const Now *p, Work *w, double *U, double now, d
   return 0;
 }
 
-size_t work_size(void) { return sizeof(Work); }
-/* where in Work the rows at work begin, and where their count ends: what the next call starts from */
-size_t rows_offset(void) { return offsetof(Work, q.row); }
-size_t rows_end(void) { return offsetof(Work, q.count) + sizeof(int); }
-
-/* U (NV) first guess and result; x (N, NX), y (N, NY) along it; report: cost, iterations. Returns one of the above. */
-int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, int max_iter,
-          double tol, double max_time) {
+/* U (NV) first guess and result; its states and outputs are left in x_try, y_try. Returns one of the above. */
+static int optimise(const Settings *s, const Now *p, Work *w, double *U, double *report, int max_iter, double tol,
+                    double max_time) {
   double start = seconds_now(), before = INFINITY, slope;
   int status = STOPPED, i = 0, slow = 0, curved = 0;
   limit(s, p, U);
@@ -141,9 +131,10 @@ int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double
     set_rows(s, p, w, U);
     if (!factor(w, curved) || !qp_solve(&w->q, s->penalty)) return BROKEN;
     double change = promised(s, w, &slope);
-    int moved = go(s, p, w, U, now, slope);
+    int last = -change <= tol * (1 + fabs(now));
+    int moved = go(s, p, w, U, now, slope, last ? LAST : ROUNDING);
     ++i;
-    if (-change <= tol * (1 + fabs(now))) status = SOLVED;
+    if (last) status = SOLVED;
     else if (!moved) status = STUCK;
     else if (seconds_now() - start > max_time) status = TIMED_OUT;
     slow = -change > SLOW * before;
@@ -151,7 +142,5 @@ int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double
   }
   roll(p, w, U);
   report[0] = cost(s, p, w, U, w->x_try, w->y_try), report[1] = i;
-  memcpy(x, w->x_try[1], N * NX * sizeof *x);
-  memcpy(y, w->y_try[0], N * NY * sizeof *y);
   return status;
 }

@@ -1,0 +1,63 @@
+/* Open-loop observer with a disturbance on every output, and its start from rest. The text of observers.py in C. */
+
+#define REST_TURNS 5000
+#define REST_SHARE 1e-9 /* a step changes no state by more than this share of its size */
+
+static void outputs_at(mpc_t *m, const double *x, double *y) {
+  m->work.arg[0] = x, m->work.res[0] = y;
+  call(&m->work, model_output);
+}
+
+/* x+ = f(x, u) where that is finite */
+static void advance(mpc_t *m, const double *u) {
+  double x_next[NX], y[NY];
+  m->work.arg[0] = m->x, m->work.arg[1] = u, m->work.res[0] = x_next, m->work.res[1] = y;
+  call(&m->work, model_roll);
+  if (all_finite(NX, x_next)) memcpy(m->x, x_next, sizeof x_next);
+}
+
+/* x where the held input leads from x_start */
+static void rest_at_input(mpc_t *m) {
+  double before[NX];
+  for (int turn = 0; turn < REST_TURNS; ++turn) {
+    int at_rest = 1;
+    memcpy(before, m->x, sizeof before);
+    advance(m, m->u_prev);
+    for (int i = 0; i < NX; ++i) {
+      double size = fabs(x_mid[i] + x_half[i] * before[i]);
+      if (!(x_half[i] * fabs(m->x[i] - before[i]) <= REST_SHARE * (1 + size))) at_rest = 0;
+    }
+    if (at_rest) return;
+  }
+  memcpy(m->x, start, sizeof m->x);
+}
+
+/* x that explains the measurement y (scaled, NaN where missing) at rest */
+static void rest_at_output(mpc_t *m, const double *y) {
+  double wanted[NY], z[NZ];
+  outputs_at(m, m->x, m->y);
+  for (int i = 0; i < rest_settings.count; ++i) {
+    int j = rest_settings.tracked[i];
+    wanted[i] = rest_settings.share[j] * (isfinite(y[j]) ? y[j] : m->y[j]);
+  }
+  memcpy(z, rest_start, sizeof z);
+  if (solve_target(&rest_settings, &m->target, &m->work, wanted, z)) memcpy(m->x, z, sizeof m->x);
+}
+
+/* x and d from the input held since the last step and the measurement y (scaled); 0 if a channel is missing */
+static int observe(mpc_t *m, const double *y) {
+  int complete = 1, first = !m->started;
+  if (!first) advance(m, m->u_prev);
+  else if (m->has_u) rest_at_input(m);
+  else rest_at_output(m, y);
+  m->started = 1;
+  outputs_at(m, m->x, m->y);
+  for (int j = 0; j < NY; ++j) {
+    if (!isfinite(y[j])) complete = 0;
+    if (first) m->d_n[j] = isfinite(y[j]) ? y[j] - m->y[j] : 0;
+    m->e[j] = y[j] - m->y[j] - m->d_n[j];
+    if (isfinite(y[j])) m->d_n[j] += gain[j] * m->e[j];
+    m->d[j] = y_range[j] * m->d_n[j];
+  }
+  return complete;
+}

@@ -1,0 +1,196 @@
+/* Steady-state target: x = f(x, u), y = g(x) as wanted, u in its box; else the nearest y. All scaled.
+   The text of target.py and nearest.py in C. */
+
+#define NEWTON_STEPS 10
+#define ROOT 1e-10
+#define PROXIMAL 1e-8 /* weight of staying near the previous input */
+#define AT_REST 1e-12 /* error of x = f(x, u) */
+#define SETTLED 1e-16 /* promised decrease that ends the iterations */
+#define NEAR 0.1 /* an input this close to a bound counts as at it */
+#define STEPS 50
+#define REST_STEPS 20
+#define SMALLEST_STEP 1e-6
+
+static int all_finite(int n, const double *a) {
+  for (int i = 0; i < n; ++i)
+    if (!isfinite(a[i])) return 0;
+  return 1;
+}
+
+/* f, y in units of the target's range, J and C of its tracked outputs, at (x, u); 0 if any is not finite */
+static int cell_at(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u) {
+  double y[NY], C[NY * NX];
+  work->arg[0] = x, work->arg[1] = u;
+  work->res[0] = w->f, work->res[1] = y, work->res[2] = w->J, work->res[3] = C;
+  call(work, model_cell);
+  if (!all_finite(NX, w->f) || !all_finite(NY, y) || !all_finite(NX * NZ, w->J)) return 0;
+  for (int i = 0; i < t->count; ++i) {
+    int j = t->tracked[i];
+    w->y[i] = t->share[j] * y[j];
+    for (int k = 0; k < NX; ++k) w->C[i][k] = t->share[j] * C[k * NY + j];
+  }
+  return all_finite(t->count * NX, w->C[0]);
+}
+
+static double largest(int n, const double *a) {
+  double most = 0;
+  for (int i = 0; i < n; ++i) most = fmax(most, fabs(a[i]));
+  return most;
+}
+
+/* z (NX + NU) becomes a root of [f - x; y - wanted] inside the box; 0 if there is none nearby */
+static int root(const TargetSettings *t, Target *w, Work *work, const double *wanted, double *z) {
+  int m = NX + t->count;
+  for (int turn = 0; turn < NEWTON_STEPS; ++turn) {
+    if (!cell_at(t, w, work, z, z + NX)) return 0;
+    for (int i = 0; i < NX; ++i) {
+      w->residual[i] = w->f[i] - z[i];
+      for (int j = 0; j < NZ; ++j) w->M[i * NZ + j] = w->J[j * NX + i] - (i == j);
+    }
+    for (int i = 0; i < t->count; ++i) {
+      w->residual[NX + i] = w->y[i] - wanted[i];
+      for (int j = 0; j < NZ; ++j) w->M[(NX + i) * NZ + j] = dot(NX, w->C[i], w->J + j * NX);
+    }
+    if (largest(m, w->residual) < ROOT) {
+      for (int i = 0; i < NU; ++i)
+        if (z[NX + i] < t->low[i] || z[NX + i] > t->high[i]) return 0;
+      return 1;
+    }
+    if (m < NZ) {
+      if (!least_norm(m, NZ, w->M, w->L, w->residual, w->step)) return 0;
+    } else {
+      if (!lu(m, w->M, w->pivot)) return 0;
+      lu_solve(m, w->M, w->pivot, w->residual);
+      memcpy(w->step, w->residual, sizeof w->step);
+    }
+    for (int j = 0; j < NZ; ++j) z[j] -= w->step[j];
+  }
+  return 0;
+}
+
+/* M = I - A in factors */
+static int factor_rest(Target *w) {
+  for (int i = 0; i < NX; ++i)
+    for (int j = 0; j < NX; ++j) w->M[i * NX + j] = (i == j) - w->J[j * NX + i];
+  return lu(NX, w->M, w->pivot);
+}
+
+/* x becomes the rest state at u, by Newton's method; f, y, J, C are those there; the cost, or infinity */
+static double settle(const TargetSettings *t, Target *w, Work *work, const double *u, const double *u_last,
+                     const double *wanted, double *x) {
+  for (int turn = 0; turn < REST_STEPS; ++turn) {
+    if (!cell_at(t, w, work, x, u)) return INFINITY;
+    for (int i = 0; i < NX; ++i) w->residual[i] = w->f[i] - x[i];
+    if (largest(NX, w->residual) <= AT_REST * (1 + largest(NX, x))) {
+      double cost = 0;
+      for (int i = 0; i < t->count; ++i) cost += t->Q[i] * (w->y[i] - wanted[i]) * (w->y[i] - wanted[i]);
+      for (int i = 0; i < NU; ++i) cost += PROXIMAL * (u[i] - u_last[i]) * (u[i] - u_last[i]);
+      return cost;
+    }
+    if (!factor_rest(w)) return INFINITY;
+    lu_solve(NX, w->M, w->pivot, w->residual);
+    for (int i = 0; i < NX; ++i) x[i] += w->residual[i];
+  }
+  return INFINITY;
+}
+
+/* gradient and Hessian of the reduced cost at rest (x, u), with and without the model's curvature; 0 if singular */
+static int reduce(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u, const double *u_last,
+                  const double *wanted) {
+  double mu[NY] = {0}, pull[NY], lam[NX], back[NX] = {0};
+  if (!factor_rest(w)) return 0;
+  for (int a = 0; a < NU; ++a) {
+    double *z = w->Z + a * NZ;
+    memcpy(z, w->J + (NX + a) * NX, NX * sizeof *z);
+    lu_solve(NX, w->M, w->pivot, z);
+    for (int b = 0; b < NU; ++b) z[NX + b] = a == b;
+    w->gradient[a] = 2 * PROXIMAL * (u[a] - u_last[a]);
+  }
+  for (int i = 0; i < t->count; ++i) {
+    mu[t->tracked[i]] = t->share[t->tracked[i]] * (pull[i] = 2 * t->Q[i] * (w->y[i] - wanted[i]));
+    for (int k = 0; k < NX; ++k) back[k] += w->C[i][k] * pull[i];
+    for (int a = 0; a < NU; ++a) w->G[i * NU + a] = dot(NX, w->C[i], w->Z + a * NZ);
+    for (int a = 0; a < NU; ++a) w->gradient[a] += w->G[i * NU + a] * pull[i];
+  }
+  for (int k = 0; k < NX; ++k) lam[k] = dot(NX, w->J + k * NX, back);
+  lu_solve_transposed(NX, w->M, w->pivot, lam);
+  work->arg[0] = x, work->arg[1] = u, work->arg[2] = lam, work->arg[3] = mu, work->res[0] = work->W;
+  call(work, model_curve);
+  for (int a = 0; a < NU; ++a)
+    for (int b = 0; b < NU; ++b) {
+      double sum = 2 * PROXIMAL * (a == b), bend = 0;
+      for (int i = 0; i < t->count; ++i) sum += 2 * t->Q[i] * w->G[i * NU + a] * w->G[i * NU + b];
+      for (int k = 0; k < NZ; ++k) bend += w->Z[a * NZ + k] * dot(NZ, work->W + k * NZ, w->Z + b * NZ);
+      w->convex[a * NU + b] = sum, w->curved[a * NU + b] = sum + bend;
+    }
+  return 1;
+}
+
+/* step d (NU): inputs that the gradient pushes against a bound nearby go there, the others by Newton */
+static void choose_step(const TargetSettings *t, const Target *w, const double *u, double *d) {
+  double near = 0, H[NU * NU], L[NU * NU], g[NU];
+  int free[NU], n = 0;
+  for (int i = 0; i < NU; ++i) near = fmax(near, fabs(clip(u[i] - w->gradient[i], t->low[i], t->high[i]) - u[i]));
+  near = fmin(near, NEAR);
+  for (int i = 0; i < NU; ++i) {
+    d[i] = (w->gradient[i] > 0 ? t->low[i] : t->high[i]) - u[i];
+    if (fabs(d[i]) > near) free[n++] = i;
+  }
+  for (int convex = 0; n && convex < 2; ++convex) {
+    const double *from = convex ? w->convex : w->curved;
+    for (int i = 0; i < n; ++i) {
+      g[i] = w->gradient[free[i]];
+      for (int j = 0; j < n; ++j) H[i * n + j] = from[free[i] * NU + free[j]];
+    }
+    if (!cholesky(n, n, H, L)) continue;
+    forward(n, n, L, g);
+    backward(n, n, L, g);
+    for (int i = 0; i < n; ++i) d[free[i]] = -g[i];
+    return;
+  }
+}
+
+/* z becomes the rest point nearest to wanted; 0 if the states come to no rest */
+static int nearest(const TargetSettings *t, Target *w, Work *work, const double *wanted, double *z) {
+  double u[NU], u_last[NU], to[NU], d[NU], x[NX], x_to[NX], promised, cost;
+  for (int i = 0; i < NU; ++i) u[i] = u_last[i] = clip(z[NX + i], t->low[i], t->high[i]);
+  memcpy(x, z, sizeof x);
+  cost = settle(t, w, work, u, u_last, wanted, x);
+  for (int turn = 0; turn < STEPS; ++turn) {
+    if (!(cost < INFINITY) || !reduce(t, w, work, x, u, u_last, wanted)) return 0;
+    choose_step(t, w, u, d);
+    promised = -dot(NU, w->gradient, d);
+    double then = INFINITY, step = 1;
+    for (; step > SMALLEST_STEP; step /= 2) {
+      double enough = ROUNDING * (1 + cost);
+      memcpy(x_to, x, sizeof x);
+      for (int i = 0; i < NU; ++i) {
+        to[i] = clip(u[i] + step * d[i], t->low[i], t->high[i]);
+        enough += SUFFICIENT * w->gradient[i] * (to[i] - u[i]);
+        for (int k = 0; k < NX; ++k) x_to[k] += w->Z[i * NZ + k] * (to[i] - u[i]);
+      }
+      then = settle(t, w, work, to, u_last, wanted, x_to);
+      if (then <= cost + enough) break;
+    }
+    if (!(step > SMALLEST_STEP)) return 0;
+    cost = then;
+    memcpy(u, to, sizeof u);
+    memcpy(x, x_to, sizeof x);
+    if (promised <= SETTLED) {
+      memcpy(z, x, sizeof x);
+      memcpy(z + NX, u, sizeof u);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* z from the previous one; 0 if no rest point was found, and z stays */
+static int solve_target(const TargetSettings *t, Target *w, Work *work, const double *wanted, double *z) {
+  memcpy(w->z, z, sizeof w->z);
+  if (all_finite(t->count, wanted) && t->count <= NU && root(t, w, work, wanted, w->z)) {
+    memcpy(z, w->z, sizeof w->z);
+    return 1;
+  }
+  return all_finite(t->count, wanted) && nearest(t, w, work, wanted, z);
+}

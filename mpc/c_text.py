@@ -1,0 +1,112 @@
+"""The deployed controller as C text: the files of c/ around the sizes and numbers of one controller."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from .c_model import model_functions, model_text
+from .cell import build_cell
+from .compiled import NOINLINE, sizes, template
+from .condensed import FREE, MAX_ITER, CondensedSolver, scaled_settings
+from .nmpc import NMPC
+from .observers import OffsetFreeObserver
+from .target import SteadyTarget
+
+PER_LINE = 5
+INCLUDES = '#include "controller.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n'
+# a time limit needs a clock, which C99 does not have
+NO_CLOCK = "static double seconds_now(void) { return 0; }"
+MACROS = ("N", "NX", "NU", "NY", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
+TYPES = ("QP", "Settings", "Now", "Work", "Target", "TargetSettings")
+# the pieces of struct Settings, in its order
+SETTINGS = ("y", "u", "u", "one", "u", "u", "u", "y", "y")
+
+
+class ControllerText:
+    """The three texts of one controller: header, code, and nothing of the record that tests them."""
+
+    def __init__(self, c: NMPC, observer: OffsetFreeObserver, solver: CondensedSolver):
+        self._c, self._observer, self._solver, self._problem = c, observer, solver, c._problem
+        cell = build_cell(c.system, c.scales)
+        self._functions = model_functions(cell, c.system, c.scales)
+        self._sizes = sizes(self._functions, self._problem.blocks)
+
+    def header(self) -> str:
+        """controller.h; every name in it begins with mpc or MPC."""
+        defines = "\n".join(f"#define {name} {value}" for name, value in self._sizes.items())
+        text = template("controller.h").replace("/*SIZES*/", defines).replace("/*TYPES*/\n", template("types.h"))
+        text = re.sub(rf"\b({'|'.join(MACROS)})\b", r"MPC_\1", text)
+        return re.sub(rf"\b({'|'.join(TYPES)})\b", r"mpc_\1", text)
+
+    def code(self) -> str:
+        """controller.c: one translation unit whose only names outside are those of the header.
+
+        Raises: ValueError for a model that CasADi cannot write as C.
+        """
+        lines = [INCLUDES, *(f"#define {m} MPC_{m}" for m in MACROS), *(f"typedef mpc_{t} {t};" for t in TYPES)]
+        lines += [f"#define {name} {value}" for name, value in self._limits().items()]
+        lines += ["", NOINLINE, model_text(self._functions), *self._constants(), "", NO_CLOCK, ""]
+        end, name = self._end()
+        return "\n".join([*lines, template("qp.c", "horizon.c", "sqp.c", "linear.c", "target.c", "observer.c")]
+                         + end + [template(name, "controller.c", "start.c")])  # fmt: skip
+
+    def _limits(self) -> dict[str, Any]:
+        iterations = self._solver.iterations
+        return {
+            "BLOCKS": f"{{{', '.join(map(str, self._problem.blocks))}}}",
+            "MAX_ITER": MAX_ITER if iterations is None else iterations,
+            "REAL_TIME": int(iterations is not None),
+            "TOLERANCE": repr(self._solver.tol),
+            "COST_UNIT": repr(self._problem.cost_unit),
+        }
+
+    def _constants(self) -> list[str]:
+        c, s, b = self._c, self._c.scales, self._c.bounds
+        rest = SteadyTarget(c.system)
+        lines = [array(name, getattr(s, name)) for name in s._fields]
+        lines += [array(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("rate", b.du_max))]
+        lines += [array("gain", self._observer.gain), array("start", (c.system.x0 - s.x_mid) / s.x_half)]
+        lines += [array("rest_start", rest.start), array("target_start", c.target.start)]
+        lines += [_struct("Settings", "settings", self._settings())]
+        targets = (("rest_settings", rest), ("target_settings", c.target))
+        return lines + [_struct("TargetSettings", name, self._target(t)) for name, t in targets]
+
+    def _settings(self) -> list[str]:
+        size = {"y": self._c.system.ny, "u": self._c.system.nu, "one": 1}
+        parts = np.split(scaled_settings(self._problem), np.cumsum([size[n] for n in SETTINGS])[:-1])
+        return [numbers(p)[1:-1] if n == "one" else numbers(p) for n, p in zip(SETTINGS, parts, strict=True)]
+
+    def _target(self, t: SteadyTarget) -> list[str]:
+        tracked = ", ".join(map(str, t.tracked.tolist()))
+        low, high = t.box
+        share = self._c.scales.y_range / t.scales.y_range
+        return [str(len(t.tracked)), f"{{{tracked}}}", numbers(t.Q), numbers(low), numbers(high), numbers(share)]
+
+    def _end(self) -> tuple[list[str], str]:
+        """Lines and the file of the terminal cost."""
+        c = self._c
+        if c._terminal is None:
+            return [], "terminal_none.c"
+        if not isinstance(c._terminal, np.ndarray):
+            return [], "terminal_cost_to_go.c"
+        P = np.outer(c.scales.x_half, c.scales.x_half) * c._terminal / self._problem.cost_unit
+        return [f"#define HOLD {c._hold}", array("end_weight", P.ravel())], "terminal_fixed.c"
+
+
+def array(name: str, values: np.ndarray) -> str:
+    """static const double name[...] = {...}, a row a line where the values have two dimensions."""
+    shape = "".join(f"[{n}]" for n in values.shape)
+    inside = numbers(values) if values.ndim == 1 else f"{{\n{(',' + chr(10)).join(map(numbers, values))}}}"
+    return f"static const double {name}{shape} = {inside};"
+
+
+def numbers(values: np.ndarray) -> str:
+    """{...}, exact; NaN is NAN, and infinity a number too large to matter."""
+    words = ["NAN" if np.isnan(v) else repr(float(np.clip(v, -FREE, FREE))) for v in np.asarray(values, float)]
+    lines = [", ".join(words[i : i + PER_LINE]) for i in range(0, len(words), PER_LINE)]
+    return f"{{{', '.join(lines) if len(lines) < 2 else (',' + chr(10) + '  ').join(lines)}}}"
+
+
+def _struct(kind: str, name: str, parts: list[str]) -> str:
+    return f"static const {kind} {name} = {{\n  {(',' + chr(10) + '  ').join(parts)}}};"

@@ -1,0 +1,126 @@
+"""A controller and its observer as dependency-free C99, with a program that replays a recorded run against it."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .c_text import ControllerText
+from .compiled import find_compiler, template
+from .condensed import CondensedSolver
+from .nmpc import NMPC
+from .observers import OffsetFreeObserver
+from .record import Record
+from .replay import Replay, replay_text, run_again
+
+STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic")
+# A mode this close to one is one: the process integrates.
+SINGULAR = 1e-9
+
+
+@dataclass(frozen=True)
+class ExportedController:
+    """The folder that export_c wrote."""
+
+    folder: Path
+
+    def test(self, compiler: str | None = None, flags: tuple[str, ...] = STRICT) -> Replay:
+        """Compile the controller with flags, replay the record through it, and say what came out.
+
+        Raises: RuntimeError without a compiler, or with its words where it refuses the code.
+        """
+        compiler = compiler or find_compiler()
+        if compiler is None:
+            raise RuntimeError("no C compiler: set CC, or install gcc or clang")
+        objects = ["controller.o", "replay_test.o"]
+        for name in objects:
+            _run([compiler, *flags, "-c", name.replace(".o", ".c"), "-o", name], self.folder)
+        _run([compiler, *flags, *objects, "-o", "replay_test", "-lm"], self.folder)
+        return Replay.parse(_run(["./replay_test", "controller.o"], self.folder, may_fail=True))
+
+
+def export_c(
+    folder: str | Path,
+    controller: NMPC,
+    observer: OffsetFreeObserver,
+    record: Record,
+    *,
+    u0: Any = None,
+    preview: bool = False,
+) -> ExportedController:
+    """Write controller.c, controller.h, replay_test.c, Makefile and README into folder.
+
+    The C code is the whole loop from y and r to u: observer, target, terminal cost, condensed solver, and the ladder
+    when it fails, in fixed memory and without IPOPT. replay_test.c feeds it the record's measurements and references
+    and compares inputs to 1e-9 of half their box, and statuses. All the same numbers as in Python, whose run is
+    repeated here first.
+
+    record: a closed loop run of this controller and observer; u0 (nu,), preview: as they were given to run
+
+    Raises: ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than
+        OffsetFreeObserver, measured disturbances, a process whose terminal cost needs a Riccati equation, one that
+        integrates), or a record that the controller does not repeat.
+    """
+    solver = _check_supported(controller, observer)
+    again = run_again(controller, observer, record, u0, preview)
+    text, folder = ControllerText(controller, observer, solver), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        "controller.h": text.header(),
+        "controller.c": text.code(),
+        "replay_test.c": replay_text(again, u0, preview),
+        "Makefile": template("controller.mk"),
+        "README": _readme(controller),
+    }
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return ExportedController(folder)
+
+
+def _check_supported(c: NMPC, observer: OffsetFreeObserver) -> CondensedSolver:
+    if type(c) is not NMPC:
+        raise ValueError(f"export_c writes an NMPC, not a {type(c).__name__}")
+    if type(observer) is not OffsetFreeObserver:
+        raise ValueError(f"observer is a {type(observer).__name__}; the C code has OffsetFreeObserver only")
+    if observer.system is not c.system and observer.system.f.serialize() != c.system.f.serialize():
+        raise ValueError("observer and controller have different systems; build both on the same one")
+    if c._measured.names:
+        raise ValueError(f"{', '.join(c._measured.names)} measured: the C code reads no measured disturbances")
+    solver = c._solvers._first
+    if not isinstance(solver, CondensedSolver):
+        raise ValueError("solver is 'ipopt'; the C code has the condensed solver only: solver='condensed alone'")
+    if np.isfinite(solver.max_time):
+        raise ValueError("max_time is set, but C99 has no clock; limit the solver's iterations instead")
+    _check_rest(c)
+    return solver
+
+
+def _check_rest(c: NMPC) -> None:
+    """The process must come to rest by itself wherever the input is held."""
+    nx = c.system.nx
+    _, _, J, _ = c.target._evaluate(c.target.start[:nx], c.target.start[nx:])
+    modes = np.linalg.eigvals(J.reshape(-1, nx).T[:, :nx])
+    if np.abs(modes - 1).min() < SINGULAR:
+        raise ValueError("the process integrates; its nearest targets need IPOPT, which the C code does not have")
+    if isinstance(c._terminal, str) and np.abs(modes).max() >= 1:
+        raise ValueError(
+            "the process is not stable by itself, and its cost to go needs a Riccati equation, which the C code does "
+            "not solve; give terminal=P (nx, nx) or terminal=None"
+        )
+
+
+def _readme(c: NMPC) -> str:
+    u, y = (
+        "\n".join(f"  {name}[{i}]  {n} [{unit}]" for i, (n, unit) in enumerate(zip(names, units, strict=True)))
+        for name, names, units in (("u", c.u_names, c.system.u_units), ("y", c.y_names, c.system.y_units))
+    )
+    return template("README").format(dt=c.dt, u=u, y=y, N=c.horizon)
+
+
+def _run(command: list[str], folder: Path, may_fail: bool = False) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode and not (may_fail and done.stdout):
+        raise RuntimeError(f"{command[0]} fails: {done.stderr.strip()[:2000]}")
+    return done.stdout

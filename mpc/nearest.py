@@ -1,0 +1,144 @@
+"""The rest point nearest to what was asked for: Newton's method on the inputs alone, within their box."""
+
+from typing import NamedTuple
+
+import casadi as ca
+import numpy as np
+
+from .fast_call import FastCall
+
+# Weight of staying near the previous input. It decides between equally good inputs and vanishes
+# as the target settles, because it pulls to the last solution and not to a fixed one.
+PROXIMAL = 1e-8
+# Error of x = f(x, u) at rest; promised decrease that ends the iterations, rounding of the cost, and share of the
+# promised decrease that a step must keep.
+AT_REST, SETTLED, ROUNDING, SUFFICIENT = 1e-12, 1e-16, 1e-13, 1e-4
+# An input this close to a bound, or closer the nearer the optimum, counts as at it: else it cuts every step short.
+NEAR = 0.1
+STEPS, REST_STEPS, SMALLEST_STEP = 50, 20, 1e-6
+
+
+class Asked(NamedTuple):
+    """Outputs wanted (tracked,), and the inputs' last values and box (nu,); all scaled."""
+
+    wanted: np.ndarray
+    u_last: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Rest(NamedTuple):
+    """x = f(x, u) (nx,), outputs y (tracked,), A (nx, nx), B (nx, nu), C (tracked, nx) there, and the cost."""
+
+    x: np.ndarray
+    y: np.ndarray
+    A: np.ndarray
+    B: np.ndarray
+    C: np.ndarray
+    cost: float
+
+
+class NearestRest:
+    """min |y - w|_Q^2 + PROXIMAL |u - u_last|^2 over rest points x = f(x, u), y = g(x), with u in its box.
+
+    x follows u. With A, B, C at the rest point and E = I - A,
+    Z = E^-1 B,  G = C Z,  mu = 2 Q (y - w),  lam = E'^-1 A' C' mu,
+    gradient G' mu,  Hessian 2 G' Q G + [Z; I]' W [Z; I],  W = curve(x, u, lam, mu).
+    Inputs that the gradient pushes against a bound nearby go there; the others step, cut off by the box. The text of
+    c/target.c in Python.
+
+    cell, curve: as Cell's; tracked: outputs that count, with weights Q
+
+    Reference: Bertsekas (1982), SIAM J. Control Optim. 20, 221-246.
+    """
+
+    def __init__(self, cell: ca.Function, curve: ca.Function, tracked: np.ndarray, Q: np.ndarray):
+        self._cell, self._curve, self._tracked, self._Q = FastCall(cell), FastCall(curve), tracked, Q
+        self.nx, self.nu, self.ny = cell.size1_in(0), cell.size1_in(1), cell.size1_out(1)
+
+    def solve(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
+        """[x; u] from a first x and the last u; None where the states come to no rest."""
+        asked = asked._replace(u_last=np.clip(asked.u_last, asked.low, asked.high))
+        u = asked.u_last
+        rest = self._settle(x, u, asked)
+        for _ in range(STEPS):
+            Z = None if rest is None else _solve(np.eye(self.nx) - rest.A, rest.B)
+            if rest is None or Z is None:
+                return None
+            gradient, d = self._step(rest, Z, u, asked)
+            promised = -gradient @ d
+            to = self._search(rest, Z, u, d, gradient, asked)
+            if to is None:
+                return None
+            u, rest = to
+            if promised <= SETTLED:
+                return np.concatenate([rest.x, u])
+        return None
+
+    def _settle(self, x: np.ndarray, u: np.ndarray, asked: Asked) -> Rest | None:
+        """The rest state at u, by Newton's method from x."""
+        for _ in range(REST_STEPS):
+            f, y, J, C = self._cell(x, u)
+            if not all(np.isfinite(v).all() for v in (f, y, J, C)):
+                return None
+            A, B = np.split(J.reshape(-1, self.nx).T, [self.nx], axis=1)
+            if np.abs(f - x).max() <= AT_REST * (1 + np.abs(x).max()):
+                y, C = y[self._tracked], C.reshape(self.nx, self.ny).T[self._tracked]
+                cost = self._Q @ (y - asked.wanted) ** 2 + PROXIMAL * ((u - asked.u_last) ** 2).sum()
+                return Rest(x, y, A.copy(), B.copy(), C, float(cost))
+            dx = _solve(np.eye(self.nx) - A, f - x)
+            if dx is None:
+                return None
+            x = x + dx
+        return None
+
+    def _step(self, rest: Rest, Z: np.ndarray, u: np.ndarray, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient, and step of the inputs."""
+        mu, G = np.zeros(self.ny), rest.C @ Z
+        mu[self._tracked] = pull = 2 * self._Q * (rest.y - asked.wanted)
+        gradient = G.T @ pull + 2 * PROXIMAL * (u - asked.u_last)
+        lam = np.linalg.solve((np.eye(self.nx) - rest.A).T, rest.A.T @ (rest.C.T @ pull))
+        W = self._curve(rest.x, u, lam, mu)[0].reshape(self.nx + self.nu, -1)
+        V = np.vstack([Z, np.eye(self.nu)])
+        convex = 2 * G.T @ (self._Q[:, None] * G) + 2 * PROXIMAL * np.eye(self.nu)
+        bound = np.where(gradient > 0, asked.low, asked.high)
+        near = min(NEAR, np.abs(np.clip(u - gradient, asked.low, asked.high) - u).max())
+        free = np.flatnonzero(np.abs(u - bound) > near)
+        d = bound - u
+        pick = np.ix_(free, free)
+        for H in ((convex + V.T @ W @ V)[pick], convex[pick]):
+            try:
+                L = np.linalg.cholesky(H)
+            except np.linalg.LinAlgError:
+                continue  # the cost bends down: without the model's curvature it cannot
+            d[free] = -np.linalg.solve(L.T, np.linalg.solve(L, gradient[free]))
+            break
+        return gradient, d
+
+    def _search(
+        self,
+        rest: Rest,
+        Z: np.ndarray,
+        u: np.ndarray,
+        d: np.ndarray,
+        gradient: np.ndarray,
+        asked: Asked,
+    ) -> tuple[np.ndarray, Rest] | None:
+        """Inputs and rest point after the largest step that pays; None if none does."""
+        step = 1.0
+        while step > SMALLEST_STEP:
+            to = np.clip(u + step * d, asked.low, asked.high)
+            then = self._settle(rest.x + Z @ (to - u), to, asked)
+            enough = SUFFICIENT * gradient @ (to - u) + ROUNDING * (1 + rest.cost)
+            if then is not None and then.cost <= rest.cost + enough:
+                return to, then
+            step /= 2
+        return None
+
+
+def _solve(A: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    try:
+        x = np.linalg.solve(A, b)
+    except np.linalg.LinAlgError:
+        return None
+    return x if np.isfinite(x).all() else None

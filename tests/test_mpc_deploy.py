@@ -1,0 +1,172 @@
+"""The controller in C99 makes the steps of the one in Python: nominal, blind, out of reach, and on every rung."""
+
+from pathlib import Path
+from typing import Any
+
+import casadi as ca
+import numpy as np
+import pytest
+from zoo import identified
+
+import mpc.c_text
+import mpc.compiled
+import mpc.condensed
+import mpc.deploy
+from mpc import (
+    EKF,
+    NMPC,
+    DiscreteSystem,
+    ExportedController,
+    OffsetFreeObserver,
+    SystemProcess,
+    export_c,
+    linear_system,
+    run,
+)
+from mpc.deploy import STRICT
+from mpc.scales import find_scales
+from rnn_control import GRU, LSTM
+
+QUICK = ("-std=c99", "-O0", "-Werror")
+SANITISE = ("-std=c99", "-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+NOTHING: Any = None
+
+
+@pytest.fixture(autouse=True)
+def numpy_solver(monkeypatch):
+    """What is replayed was computed by NumPy, which needs no compiling."""
+    monkeypatch.setattr(mpc.compiled, "find_compiler", lambda: None)
+
+
+class Blind(SystemProcess):
+    """Misses a measurement every third sample, both every sixth, the first included."""
+
+    def measure(self):
+        y, self.count = super().measure().copy(), getattr(self, "count", -1) + 1
+        y[[0, 1] if self.count % 6 == 0 else [1]] = np.nan if self.count % 3 == 0 else y[1]
+        return y
+
+
+def learned(factory=GRU, size=3):
+    return identified(factory(2, 2, size, seed=3)).to_casadi()
+
+
+def tight(system, **options):
+    half, s = (system.u_max - system.u_min) / 2, find_scales(system)
+    y = np.column_stack([s.y_mid - 0.2 * s.y_range, s.y_mid + 0.15 * s.y_range])
+    return NMPC(system, 4, bounds={"du": 0.6 * half, "y": y}, **{"solver": "condensed alone", **options})
+
+
+def recorded(controller, process=SystemProcess, level=0.3, steps=16, **options):
+    """A record of references within a level of the range, changed every eighth step, under a disturbance."""
+    system, s, rng = controller.system, controller.scales, np.random.default_rng(1)
+    r = s.y_mid + s.y_range * np.repeat(rng.uniform(-level, level, (steps // 8, 2)), 8, 0)
+    plant, push = process(system, noise_std=0.01 * s.y_range), {"d_T0": [(10 * system.dt, 0.1 * s.y_range[0])]}
+    observer = OffsetFreeObserver(system)
+    return observer, run(plant, controller, observer, r, steps, disturbances=push, progress=False, **options)
+
+
+def replayed(folder, controller, observer, record, flags=QUICK, **options):
+    found = export_c(folder, controller, observer, record, **options).test(flags=flags)
+    assert found.agrees, found
+    return found
+
+
+def test_a_nominal_run_replays_without_a_warning_of_the_compiler(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    c = tight(learned())
+    found = replayed(tmp_path, c, *recorded(c), flags=STRICT)
+    assert found.steps == 16 and 0 <= found.mean_step_s <= found.worst_step_s < c.dt
+    assert found.memory_bytes > 0 and found.object_bytes == (tmp_path / "controller.o").stat().st_size
+
+
+@pytest.mark.parametrize("factory, size", [(GRU, 3), (LSTM, 2)])
+def test_missing_measurements_and_references_out_of_reach_replay(factory, size, tmp_path):
+    c = tight(learned(factory, size))
+    observer, record = recorded(c, Blind, level=1.0)
+    assert not record.reachable.all() and "solved on prediction" in str(record.status[3])
+    replayed(tmp_path, c, observer, record)
+
+
+@pytest.mark.parametrize("options", [{"iterations": 1, "terminal": np.eye(3)}, {"y_range": 3.0, "moves": [1, 3]}])
+def test_options_of_the_controller_replay(options, tmp_path):
+    c = tight(learned(), **options)
+    u0 = c.system.u_min + 0.3 * (c.system.u_max - c.system.u_min)
+    replayed(tmp_path, c, *recorded(c, u0=u0, preview=True), u0=u0, preview=True)
+
+
+def test_a_solver_that_runs_out_of_iterations_replays(tmp_path, monkeypatch):
+    monkeypatch.setattr(mpc.condensed, "MAX_ITER", 1)
+    monkeypatch.setattr(mpc.c_text, "MAX_ITER", 1)
+    c = tight(learned())
+    observer, record = recorded(c)
+    assert any("best iterate" in s for s in record.status)
+    replayed(tmp_path, c, observer, record)
+
+
+def breaking():
+    """x lags u; beyond 1.5 the model is no number."""
+    x, u = ca.MX.sym("x"), ca.MX.sym("u")
+    f = 0.5 * x + u + ca.if_else(x > 1.5, ca.log(-1 - x**2), 0.0)
+    names = dict(u_names=("u1",), y_names=("y1",), u_units=("-",), y_units=("-",))
+    F, G = ca.Function("f", [x, u], [f]), ca.Function("g", [x], [x])
+    return DiscreteSystem(F, G, 1.0, np.zeros(1), u_min=-np.ones(1), u_max=np.ones(1), **names)
+
+
+def test_every_rung_below_the_solver_replays(tmp_path):
+    system, process = breaking(), SystemProcess(linear_system([[0.5]], [[1.0]], [[1.0]], 1.0))
+    c, observer = NMPC(system, 3, terminal=None, solver="condensed alone"), OffsetFreeObserver(system)
+    record = run(process, c, observer, np.repeat([[0.4], [1.9], [0.4]], 8, 0), 24, progress=False)
+    rungs = {s.split(";")[0] for s in record.status}
+    assert rungs >= {"solved", "best iterate", "shifted plan", "steady-state target", "last input"}
+    replayed(tmp_path, c, observer, record, flags=SANITISE)
+
+
+def scalar(a):
+    return linear_system([[a]], [[1.0]], [[1.0]], dt=1.0)
+
+
+@pytest.mark.parametrize(
+    "word, modes, options",
+    [
+        ("solver is 'ipopt'", (0.5, 0.5), {"solver": "ipopt"}),
+        ("max_time", (0.5, 0.5), {"max_time": 1.0}),
+        ("different systems", (0.5, 0.6), {}),
+        ("integrates", (1.0, 1.0), {}),
+        ("Riccati", (1.1, 1.1), {}),
+    ],
+)
+def test_what_c_cannot_do_is_refused_by_name(word, modes, options, tmp_path):
+    first, second = (scalar(a) for a in modes)
+    with pytest.raises(ValueError, match=word):
+        export_c(tmp_path, NMPC(first, 3, **options), OffsetFreeObserver(second), NOTHING)
+
+
+def test_another_observer_is_refused_by_name(tmp_path):
+    observer: Any = EKF(scalar(0.5), 1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="EKF"):
+        export_c(tmp_path, NMPC(scalar(0.5), 3), observer, NOTHING)
+
+
+def test_a_record_of_something_else_is_refused_with_the_step(tmp_path):
+    c = tight(learned())
+    observer, record = recorded(c, steps=8)
+    record.u[5] += 0.1
+    with pytest.raises(ValueError, match="at step 5"):
+        export_c(tmp_path, c, observer, record)
+
+
+def test_a_record_that_differs_is_told_by_the_program(tmp_path):
+    c = tight(learned())
+    exported = export_c(tmp_path, c, *recorded(c, steps=8))
+    code = tmp_path / "replay_test.c"
+    code.write_text(code.read_text().replace('"solved"', '"last input"', 1))
+    assert exported.test(flags=QUICK).statuses_that_differ == 1
+
+
+def test_without_a_compiler_the_replay_says_so(monkeypatch):
+    monkeypatch.setattr(mpc.deploy, "find_compiler", lambda: None)
+    with pytest.raises(RuntimeError, match="no C compiler"):
+        ExportedController(Path()).test()
