@@ -50,12 +50,13 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
     u = Increment(tape, -u_max[:, None], u_max[:, None], eye[nx:])
     names = {identifier(k): v.detach().double() for k, v in p.items()}
     x_next = run(equations(model)[0].text, {**names, "x": x, "u": u}, FUNCTIONS, float)["x_next"]
+    last = x_next.L  # a function at the end of f has its channels recorded here
     total = nx + nu + len(tape.rows)
     order = [*range(nx), *range(nx + nu, total), *range(nx, nx + nu)]
     rows = [_widened(row[None], total)[:, order] for row in tape.rows]
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
-    F = _widened(x_next.L, total)[:, order]
+    F = _widened(last, total)[:, order]
     return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image)
 
 

@@ -385,7 +385,7 @@ def linear_system(header, raw, c, groups, trace):
         x_next, y = values["x_next"], values["y"]
         require(len(x_next.low) == n, "the equations give states of another number")
         if ((low <= x_next.low) & (x_next.high <= high))[is_known].all():
-            return x_next, y
+            return x_next[:], y[:]  # with the channels of their last functions in the trace
         low = np.where(is_known, np.minimum(low, x_next.low * WIDER), low)
         high = np.where(is_known, np.maximum(high, x_next.high * WIDER), high)
     raise ValueError("the box of initial states is not within an invariant one")

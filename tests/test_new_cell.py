@@ -5,8 +5,9 @@ import torch
 from test_certify import Theorems
 from test_zoo_models import Conformance
 
-from rnn_control import MODELS, Model
+from rnn_control import MODELS, Model, certify
 from rnn_control.bounds import Bound, Comparison, two_norm
+from rnn_control.certify import METHODS
 from rnn_control.model import Initialiser
 from rnn_control.ops import tanh
 
@@ -54,3 +55,9 @@ class TestNewCellConforms(Conformance):
 
 class TestNewCellIsStable(Theorems):
     pass
+
+
+@pytest.mark.parametrize("method", METHODS["delta_iss"])
+def test_a_function_at_the_end_of_f_is_a_channel(factory, method):
+    found = certify(factory(1, 1, 3, seed=1), method=method, rigorous=True)
+    assert found.holds and found.proof == "exact arithmetic"
