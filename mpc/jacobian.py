@@ -70,7 +70,8 @@ class _Forward:
 
     def _rows(self, whole: Any, rows: slice) -> Any:
         V = self.of(whole) if whole.is_column() and whole.is_dense() else _refuse("slice")
-        return None if V is None else V[rows, :]
+        # CasADi's stop may lie beyond the end of a slice with a step
+        return None if V is None else V[slice(rows.start, min(rows.stop, whole.numel()), rows.step), :]
 
     def _added_rows(self, e: Any, rows: dict[str, int]) -> Any:
         whole, V = self.of(e.dep(0)), self.of(e.dep(1))

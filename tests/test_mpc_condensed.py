@@ -92,6 +92,13 @@ def test_matrix_jacobian_is_casadis(factory, order):
     assert ours.full() == pytest.approx(casadis.full(), abs=1e-13)
 
 
+def test_matrix_jacobian_of_every_third_row():
+    x = ca.MX.sym("x", 9)
+    e = ca.sin(x)[2::3]
+    both = ca.Function("J", [x], [jacobian(e, x), ca.jacobian(e, x)])(np.linspace(0, 1, 9))
+    assert np.allclose(*(np.array(J) for J in both))
+
+
 def test_what_the_matrix_jacobian_does_not_know_is_left_to_casadi():
     x = ca.MX.sym("x", 2)
     e = ca.vertcat(ca.norm_2(x), ca.mmax(x))
