@@ -9,7 +9,9 @@ from torch.testing import assert_close
 from zoo import inputs, randomised, recycling, tensors
 
 from rnn_control import ESN, GRU, NNARX, REN, Cascade, Network, certify
+from rnn_control.literal import Batch, LiteralKernel
 from rnn_control.models import build
+from rnn_control.readout import fit_readout
 from rnn_control.simulate import simulate
 
 
@@ -117,3 +119,17 @@ WRONG = {
 def test_wiring_that_does_not_fit_is_refused(message):
     with pytest.raises(ValueError, match=message):
         Network(**{"inputs": ["u"], "outputs": ["y"], **WRONG[message]})
+
+
+def test_readouts_of_blocks_are_found_from_the_signals_around_them():
+    blocks = {"first": (["u", "b"], GRU(2, 1, 3), ["a"]), "second": (["a"], GRU(1, 1, 3), ["b"])}
+    model = randomised(Network(["u"], blocks, ["b", "a"]), 0, 0.5)
+    u = inputs(np.random.default_rng(0), 80, 1)
+    _, y = simulate(model, model.theta(), torch.zeros(model.nx, dtype=torch.float64), torch.from_numpy(u))
+    y, true = y.detach().numpy(), {k: v.clone() for k, v in model.state_dict().items()}
+    with torch.no_grad():
+        for _, block in model.models():
+            block.C.mul_(-3)
+    fit_readout(model, LiteralKernel(model, ()), np.zeros((1, model.nx)), Batch([u], [y], [np.ones_like(y)]), 1e-14)
+    for k, v in model.state_dict().items():
+        assert_close(v, true[k], atol=1e-4, rtol=1e-4)
