@@ -42,25 +42,20 @@ def fit_readout(model: Model, kernel: Kernel, x0: np.ndarray, data: Batch, ridge
 
 
 def fit_blocks(network: Network, data: Batch, ridge: float) -> None:
-    """The read-outs of those blocks that write outputs of the network, each on what is measured around it.
+    """The read-outs of those blocks around which all signals are inputs or outputs of the network, each for itself.
 
-    In the order of the flow: a block reads the measured outputs where another one writes them, else what that one
-    simulates (nothing, if it comes later). So no error of one block gets into the least squares of the next.
+    A block reads what was measured and not what another block simulates, so no error of one gets into the next.
     """
-    p, rows, written = network.theta(), outputs_of(network), []
-    for u, y in zip(data.u, data.y, strict=True):
-        still = {name: np.zeros((len(u), block.ny)) for name, block in network.models()}
-        known = {"": u, **still, **{name: y[:, at] for name, at in rows.items()}}
-        written.append({name: torch.from_numpy(columns.T) for name, columns in known.items()})
+    p, rows = network.theta(), outputs_of(network)
+    columns = ({"": u, **{k: y[:, at] for k, at in rows.items()}} for u, y in zip(data.u, data.y, strict=True))
+    measured = [{name: torch.from_numpy(value.T) for name, value in record.items()} for record in columns]
     for name, block in network.models():
-        us = [network.read(p, network.wiring.into[name], w).detach().numpy().T for w in written]
-        kernel, x0 = LiteralKernel(block, ()), np.zeros((len(us), block.nx))
-        if name in rows:
+        wires = network.wiring.into[name]
+        if name in rows and all(w.source in measured[0] for w in wires):
+            us = [network.read(p, wires, signals).detach().numpy().T for signals in measured]
             ys, weights = ([a[:, rows[name]] for a in part] for part in (data.y, data.w))
-            fit_readout(block, kernel, x0, Batch(us, ys, weights), ridge)
-            continue
-        for w, (_, y) in zip(written, kernel.simulate(block.theta(), x0, us), strict=True):
-            w[name] = torch.from_numpy(y.T)
+            x0 = np.zeros((len(us), block.nx))
+            fit_readout(block, LiteralKernel(block, ()), x0, Batch(us, ys, weights), ridge)
 
 
 def outputs_of(network: Network) -> dict[str, list[int]]:
