@@ -10,15 +10,19 @@ export MPLBACKEND ?= Agg
 
 DEMO_ARGS ?=
 QUICK ?=
+STUDY_ARGS ?=
 PYTEST_ARGS ?= -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-short test lint format types docs browser clean distclean FORCE
+.PHONY: help install demo demo-short study physics-network test lint format types docs browser clean distclean FORCE
 
 help:
 	@echo "make install     .venv with pinned versions (the targets below do it when needed)"
 	@echo "make demo        identify, certify and control the reactor; results in out/"
 	@echo "                 QUICK=1 for the short one; DEMO_ARGS=\"...\" is passed on"
+	@echo "make study       five families, free and certified, on two plants; docs/study.md and out/study.html;"
+	@echo "                 goes on where it was stopped; STUDY_ARGS=\"...\" is passed on"
+	@echo "make physics-network  networks wired like the plant against black boxes; docs/physics_networks.md"
 	@echo "make test        the whole test suite; PYTEST_ARGS=\"tests/test_x.py -x\" for a part"
 	@echo "make lint        ruff check and format, nothing is changed"
 	@echo "make format      ruff format and the fixes that are safe"
@@ -54,6 +58,12 @@ demo: $(STAMP)
 
 demo-short:
 	@$(MAKE) --no-print-directory demo QUICK=1
+
+study: $(STAMP)
+	$(PY) benchmarks/study.py $(if $(QUICK),--quick,--docs) $(STUDY_ARGS)
+
+physics-network: $(STAMP)
+	$(PY) benchmarks/physics_network.py $(if $(QUICK),--quick,--docs)
 
 test: $(STAMP)
 	$(PY) -m pytest $(PYTEST_ARGS)
