@@ -19,6 +19,7 @@ from .diagnose import warn
 from .identified import IdentifiedModel
 from .kernel import Batch, make_kernel
 from .model import Model
+from .models.network import Network
 from .notebook import html_table
 from .objective import Objective
 from .readout import fit_readout
@@ -133,7 +134,9 @@ def fit(
     enforced = None if method == constructed else certificate
     if enforced is not None:
         contract(model, enforced, method, margin)
-    fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
+    if enforced is None or not isinstance(model, Network):
+        # inside a network they count in its loops: what proves them would shrink the rest to nothing
+        fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
     if enforced is not None:
         contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
