@@ -191,7 +191,8 @@ every second, with sensor noise. Three models of about equal size: one GRU; two 
 GRUs, one a vessel, that pass on the measured outputs of the vessels as the plant passes on what flows. All are trained
 by `fit` with the same number of iterations, {seeds} seeds each, on the first part of one record of {samples} samples.
 Before, `fit` sets the read-outs by least squares: those of the black box, and of each vessel on what was measured
-around it; the first layer of the deep GRU has no measured output.
+around it; the first layer of the deep GRU has no measured output. Where a certificate is enforced only the black box
+has that start, for in a network the read-outs are part of the loop whose gain must be small.
 
 {verdict}
 

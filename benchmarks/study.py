@@ -144,7 +144,7 @@ def loops(rows, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one seed, short records, trainings and loops")
+    parser.add_argument("--quick", action="store_true", help="pH alone, one seed, short records, trainings and loops")
     parser.add_argument("--docs", action="store_true", help="write the page of the documentation")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--seeds", type=int, default=5)
@@ -153,10 +153,10 @@ def main():
     parser.add_argument("--json", type=Path, help="write the rows here")
     args = parser.parse_args()
     args.seeds = 1 if args.quick else args.seeds
-    args.records = ["ph", "separator"]
-    if (args.data / "ph_bonassi" / "Dataset_large.mat").exists():
+    args.records = ["ph"] if args.quick else ["ph", "separator"]
+    if not args.quick and (args.data / "ph_bonassi" / "Dataset_large.mat").exists():
         args.records.append("ph_bonassi")
-    else:
+    elif not args.quick:
         print(f"ph_bonassi: absent, no {args.data}/ph_bonassi/Dataset_large.mat")
     rows = run_all(train, trainings(args), args.out / "study.jsonl", args.jobs)
     closed = run_all(control, loops(rows, args), args.out / "study.jsonl", args.jobs)
