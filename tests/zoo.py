@@ -28,7 +28,7 @@ def recycling(nu, ny, size, seed=0):
 
 # name -> factory(nu, ny, size, seed=0); a class of MODELS is its own factory
 ZOO = {**MODELS, "cascade": cascade, "network": recycling}
-BY_CONSTRUCTION = {"ren", "lipschitz_ren"}
+BY_CONSTRUCTION = ("ren", "lipschitz_ren")
 """Kinds that satisfy their published condition whatever their free parameters."""
 
 
