@@ -132,6 +132,7 @@ class Experiment:
         return self.part(self.us, [np.column_stack([_filled(c) for c in y.T]) for y in self.ys], self.names)
 
     join = partition.join
+    at_rest = partition.at_rest
     split = partition.split
     split_records = partition.split_records
     plot = records_plot.plot

@@ -1,7 +1,9 @@
-"""Methods of Experiment that make experiments of its records: join, split, split_records."""
+"""Methods of Experiment that make experiments of its records, or like them: join, at_rest, split, split_records."""
 
 from collections.abc import Sequence
 from typing import TypeVar
+
+import numpy as np
 
 from .checks import nearest
 from .gaps import SHORTEST
@@ -21,6 +23,25 @@ def join(*experiments: E) -> E:
                 raise ValueError(f"{field} of experiment {i} is {b}, of experiment 0 {a}; they must agree")
     us, ys, names = ([r for e in experiments for r in getattr(e, k)] for k in ("us", "ys", "names"))
     return _part(first, us, ys, _numbered(names))
+
+
+def at_rest(self, u, y, samples: int = 200):
+    """Steady operating points as records of this experiment's channels: each holds u and y still for `samples`.
+
+    u (N, nu), y (N, ny): inputs and the outputs that they lead to, in units, say from a log of daily means; NaN in y:
+    not known. `samples` should be some settling times. `train.join(train.at_rest(u, y))` gives them to `fit`: the
+    model may choose its state, but then has to stay there.
+    """
+    u, y = (np.atleast_2d(np.asarray(points, float)) for points in (u, y))
+    if u.shape[1] != self.nu or y.shape[1] != self.ny or len(u) != len(y) or not np.isfinite(u).all():
+        raise ValueError(
+            f"u has shape {u.shape}, y {y.shape}; they are (N, {self.nu}) and (N, {self.ny}), a row a point: "
+            f"{', '.join(self.u_names)}; {', '.join(self.y_names)}, and every input is known"
+        )
+    if samples < SHORTEST:
+        raise ValueError(f"samples is {samples}; a record has at least {SHORTEST}")
+    us, ys = ([np.tile(row, (samples, 1)) for row in points] for points in (u, y))
+    return _part(self, us, ys, [f"at rest {i}" for i in range(len(u))])
 
 
 def _part(experiment, us, ys, names):
