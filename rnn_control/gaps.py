@@ -135,8 +135,8 @@ def cut_all(us, ys, names, channels, gaps: str):
     """(us, ys, names) of the pieces between the gaps of several records."""
     pieces = []
     for u, y, name in zip(us, ys, names, strict=True):
-        y, *watched = _watched(u, y, channels, gaps)
-        slices = continuous_pieces(watched[0], watched[1], name, watched[2])
+        y, values, watched, of_them = _watched(u, y, channels, gaps)
+        slices = continuous_pieces(values, watched, name, of_them)
         labels = _piece_names(name, slices, len(u))
         pieces += [(u[s], y[s], n) for s, n in zip(slices, labels, strict=True)]
     if not pieces:
