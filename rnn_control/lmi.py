@@ -26,33 +26,44 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
     P and the multipliers come from `best_rate` and `least_gain`; what counts is that `is_positive` finds the inequality
     true of them. Residual rate - 1; infinite where the cell multiplies values that have no bound.
     """
-    radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
-    nothing = _bound(model, np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu, np.inf), np.inf, box)
-    if not all(torch.isfinite(v).all() for v in p.values()):
-        return nothing
-    c = trace(model, p, radius, u_max.detach().numpy())
-    if not all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)):
-        return nothing
+    c = bounded_channels(model, p, u_max, box)
+    if c is None:
+        return _bound(np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu, np.inf), np.inf, box)
     rate, point = best_rate(c)
     C = model.output_map(p).detach().numpy()
     if rate < 1:
         rate = 1 - (1 - SPARE) * (1 - rate)
         point = least_gain(c, C, rate, point)
+    return metric_bound(c, rate, point, box)
+
+
+def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Channels | None:
+    """The channels of a model; None if a parameter is not finite or a product has no bound."""
+    if not all(torch.isfinite(v).all() for v in p.values()):
+        return None
+    radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
+    c = trace(model, p, radius, u_max.detach().numpy())
+    return c if all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)) else None
+
+
+def metric_bound(c: Channels, rate: float, point: Point, box: Tensor | None) -> Bound:
+    """What P and tau, wherever they come from, prove of the channels c at this rate: an infinite rate if nothing."""
+    nu = c.F.shape[1] - len(c.F) - len(c.p)
     scale = 1 / abs(point.P).max()
     point = Point((point.P + point.P.T) / 2 * scale, point.tau * scale)
     decay = Inequality(c.without_inputs(), np.zeros_like(point.P))
     if rate < 1 and not (np.linalg.eigvalsh(point.P)[0] > 0 and is_positive(decay, rate**2, point)):
         rate = np.inf
-    g = input_gains(c, rate, point) if rate < 1 else np.full(model.nu, np.inf)
+    g = input_gains(c, rate, point) if rate < 1 else np.full(nu, np.inf)
     whole = np.sqrt(np.linalg.eigvalsh(schur(Inequality(c, point.P), rate**2, point))[-1]) if rate < 1 else np.inf
-    return _bound(model, rate, point.P, point.tau, g, whole, box)
+    return _bound(rate, point.P, point.tau, g, whole, box)
 
 
-def _bound(model, rate, P, tau, g, whole, box) -> Bound:
+def _bound(rate, P, tau, g, whole, box) -> Bound:
     rate, P, tau, g, whole = (torch.as_tensor(a, dtype=torch.float64) for a in (rate, P, tau, g, whole))
-    ones, steady = torch.ones(model.nx, dtype=torch.float64), torch.sqrt(1 - rate**2)
+    ones, steady = torch.ones(len(P), dtype=torch.float64), torch.sqrt(1 - rate**2)
     return Bound(
-        rate - 1, rate, ones, ((model.nx, 2.0),), whole, 2.0, box, sharp_gain=(whole / steady)[None], metric=P,
+        rate - 1, rate, ones, ((len(P), 2.0),), whole, 2.0, box, sharp_gain=(whole / steady)[None], metric=P,
         multipliers=tau, input_gains=g / steady, gain_rates=rate.expand(len(g)),
     )  # fmt: skip
 

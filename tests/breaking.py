@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from domain import weights
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from zoo import tensors
 
@@ -25,13 +25,13 @@ FLOOR = 1e-9  # of a distance: below it rounding decides
 PERIOD = 3  # of the inputs: the shortest under which 2-norms are known to mislead
 
 
-def rule_of(method: str) -> Rule:
-    """The deltaISS condition of that name; weights of the norm from a few power iterations, any are valid."""
+def rule_of(method: str, property: str = "delta_iss") -> Rule:
+    """The condition of that name; weights of the norm from a few power iterations, any are valid."""
 
     def rule(model, p, u_max):
         with torch.no_grad():
             w = weights(model, p, u_max) if method == "weighted" else None
-        return condition(model, p, u_max, "delta_iss", method, w)
+        return condition(model, p, u_max, property, method, w)
 
     return rule
 
@@ -46,9 +46,11 @@ class Judged(NamedTuple):
     metric: Tensor  # (S, nx, nx), or (S, 0)
     gain: Tensor  # (S, 1): of V, per unit of the norm of du
     drive: Tensor  # (S, 1)
+    offset: Tensor  # (S, 1)
     box: Tensor  # (S, nx, 1)
     blocks: tuple[tuple[int, float], ...]
     input_ord: float
+    is_single: bool  # a promise on one trajectory, ISS, and not on a pair
     is_mapped: bool
 
     def distance(self, e: Tensor) -> Tensor:
@@ -59,53 +61,48 @@ class Judged(NamedTuple):
         pairs = zip(parts, self.blocks, strict=True)
         return torch.stack([torch.linalg.vector_norm(part, order, 1) for part, (_, order) in pairs]).amax(0)
 
+    def repeated(self, times: int) -> "Judged":
+        """The same of every set, several times in a row."""
+        return Judged(*(v.repeat_interleave(times, 0) if isinstance(v, Tensor) else v for v in self))
 
-def judge(rule: Rule, model: Model, p: Stack, u_max: Tensor) -> Judged:
-    """The rule on all sets: mapped where it can be, else one by one (and then without gradient)."""
+
+def judge(rule: Rule | list[Rule], model: Model, p: Stack, u_max: Tensor) -> Judged:
+    """One rule on all sets, mapped where it can be, else (and a rule for every set) one by one, without gradient."""
     fixed = []
 
-    def one(p, u):
+    def one(rule, p, u):
         bound = rule(model, Params(p), u)
-        fixed[:] = [bound.blocks, bound.input_ord]
+        fixed[:] = [bound.blocks, bound.input_ord, isinstance(bound.offset, Tensor)]  # only ISS has an offset
         box = model.state_box(Params(p), u) if bound.state_box is None else bound.state_box
         metric = torch.empty(0, dtype=u.dtype) if bound.metric is None else bound.metric
-        worst = bound.residual.max()
-        return worst, bound.rate, bound.scale, metric, bound.gain().max(), bound.drive, box
+        offset = torch.as_tensor(bound.offset, dtype=u.dtype).max()
+        return bound.residual.max(), bound.rate, bound.scale, metric, bound.gain().max(), bound.drive, offset, box
 
-    is_mapped = True
-    try:
-        parts = torch.vmap(one)(p, u_max)
-    except RuntimeError:
-        is_mapped = False
+    parts = None if isinstance(rule, list) else mapped(lambda d, u: one(rule, d, u), p, u_max)
+    is_mapped = parts is not None
+    if parts is None:
+        rules = rule if isinstance(rule, list) else [rule] * len(u_max)
         with torch.no_grad():
-            rows = [one({k: v[s] for k, v in p.items()}, u) for s, u in enumerate(u_max)]
-        parts = [
-            torch.stack([torch.as_tensor(v, dtype=u_max.dtype) for v in column]) for column in zip(*rows, strict=True)
-        ]
-    residual, rate, scale, metric, gain, drive, box = parts
+            rows = [one(r, {k: v[s] for k, v in p.items()}, u_max[s]) for s, r in enumerate(rules)]
+        parts = [torch.stack([torch.as_tensor(v, dtype=u_max.dtype) for v in row]) for row in zip(*rows, strict=True)]
+    residual, rate, scale, metric, gain, drive, offset, box = parts
     good = (residual < -ROUNDING) & (rate >= 0) & (rate < 1 - ROUNDING) & torch.isfinite(gain)
-    box = torch.nan_to_num(box, nan=3.0, posinf=3.0)
-    columns = [v[:, None] for v in (rate, gain, drive)]
-    return Judged(
-        good, residual, columns[0], scale[:, :, None], metric, *columns[1:], box[:, :, None], *fixed, is_mapped
-    )
+    box = torch.nan_to_num(box, nan=3.0, posinf=3.0)[:, :, None]
+    columns = [v[:, None] for v in (gain, drive, offset)]
+    return Judged(good, residual, rate[:, None], scale[:, :, None], metric, *columns, box, *fixed, is_mapped)
 
 
-class Explicit(nn.Module):
-    """theta() as a forward pass, for functional_call."""
-
-    def __init__(self, model: Model):
-        super().__init__()
-        self.model = model
-
-    def forward(self):
-        return dict(self.model.theta())
+def mapped(one: Callable, p: Stack, u_max: Tensor):
+    """`one` of all sets at once; None if it branches on values."""
+    try:
+        return torch.vmap(one)(p, u_max)
+    except RuntimeError:
+        return None
 
 
 def thetas(model: Model, free: Stack) -> Stack:
     """Explicit parameters (S, ...) of free ones."""
-    cell, named = Explicit(model), {f"model.{k}": v for k, v in free.items()}
-    return torch.vmap(lambda one: functional_call(cell, one, ()))(named)
+    return torch.vmap(lambda one: dict(functional_call(model, one, ())))(free)
 
 
 def shrunk(model: Model, free: Stack, share: Tensor) -> Stack:
@@ -119,7 +116,7 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def onto(rule: Rule, model: Model, path: Callable[[Tensor], Stack], u_max: Tensor) -> tuple[Stack, Judged]:
+def onto(rule: Rule | list[Rule], model: Model, path: Callable[[Tensor], Stack], u_max: Tensor) -> tuple[Stack, Judged]:
     """For each set the farthest point found on its path, share 0 to 1, that the rule accepts, and the verdict there."""
     low, high = torch.zeros(len(u_max), dtype=u_max.dtype), torch.ones(len(u_max), dtype=u_max.dtype)
     said = judge(rule, model, thetas(model, path(high)), u_max)
@@ -159,16 +156,19 @@ def random_trial(model: Model, sets: int, columns: int, rng, corner: float) -> T
 
 
 def trace(model: Model, p: Stack, said: Judged, u_max: Tensor, trial: Trial, steps: int) -> Tensor:
-    """V(e(k)) over what is promised, (steps, S, B)."""
+    """V(e(k)) over what is promised, (steps, S, B); e is the difference of a pair, or (ISS) the state of its first."""
     xa, xb, ua, ub = trial.inside(said.box, u_max)
+    if said.is_single:
+        xb, ub = 0 * xb, 0 * ub
     step = torch.vmap(lambda d, x, u: model.f(Params(d), x, u))
     du = torch.linalg.vector_norm(ua - ub, said.input_ord, 2).amax(0)
     first, ratios = said.distance(xa - xb), []
     for k in range(1, steps + 1):
-        xa, xb = step(p, xa, ua[(k - 1) % PERIOD]), step(p, xb, ub[(k - 1) % PERIOD])
+        xa = step(p, xa, ua[(k - 1) % PERIOD])
+        xb = xb if said.is_single else step(p, xb, ub[(k - 1) % PERIOD])
         power = said.rate**k
         level = torch.minimum(said.gain, said.drive * (1 - power) / (1 - said.rate))
-        ratios.append(said.distance(xa - xb) / (power * first + level * du + FLOOR))
+        ratios.append(said.distance(xa - xb) / (power * first + level * du + said.offset + FLOOR))
     return torch.stack(ratios)
 
 
@@ -225,7 +225,7 @@ def draw(model: Model, sets: int, rng) -> Stack:
     }
 
 
-def break_rule(rule: Rule, model: Model, sets: int, seed: int, ascents: int = 40, long: int = 300):
+def break_rule(rule: Rule, model: Model, sets: int, seed: int, ascents: int = 40, long: int = 150):
     """Outcomes for random sets just inside the rule, and for the same ones after training to break it: `long` steps.
 
     Draws that no shrinkage of the recurrence makes acceptable are passed over: there are fewer sets than asked for.

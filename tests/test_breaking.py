@@ -1,20 +1,39 @@
 """Parameters trained to break a condition break the wrong ones, and no other."""
 
 import breaking
+import breaking_metric
 import numpy as np
 import pytest
 import torch
 from wrong_rules import WRONG
-from zoo import randomised
+from zoo import ZOO, randomised
 
 from rnn_control import GRU
 from rnn_control.certify import TRAINABLE
 
 
-@pytest.mark.parametrize("method", TRAINABLE["delta_iss"])
-def test_no_parameters_break_the_condition(factory, method):
-    for found in breaking.break_rule(breaking.rule_of(method), factory(1, 1, 2), 24, 1, ascents=6, long=40):
+@pytest.mark.parametrize("property, method", [(name, m) for name, methods in TRAINABLE.items() for m in methods])
+def test_no_parameters_break_the_condition(factory, property, method):
+    for found in breaking.break_rule(breaking.rule_of(method, property), factory(1, 1, 2), 24, 1, ascents=6, long=40):
         assert found.sets >= 4 and found.broken == 0
+
+
+@pytest.mark.parametrize("kind", ["gru", "esn", "ren"])
+def test_no_parameters_break_what_a_metric_proves(kind):
+    for found in breaking_metric.break_metric(ZOO[kind](1, 1, 2), 42, 1, ascents=4, long=40, rounds=1):
+        assert found.sets > 0 and found.broken == 0
+
+
+def test_metric_that_proves_too_fast_a_rate_is_broken(monkeypatch):
+    honest = breaking_metric.metric_bound
+
+    def hasty(c, rate, point, box):
+        bound = honest(c, rate, point, box)
+        return bound._replace(rate=bound.rate**2, drive=bound.drive / 4, sharp_gain=bound.gain() / 4)
+
+    monkeypatch.setattr(breaking_metric, "metric_bound", hasty)
+    _, trained = breaking_metric.break_metric(ZOO["esn"](1, 1, 2), 42, 1, ascents=4, long=40, rounds=1)
+    assert trained.broken > 0
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -59,7 +59,8 @@ class LipschitzRNN(Model):
     def state_box(self, p, u_max):
         """|tanh| < 1 drives the linear part: radius step / (1 - ||I + step A||_inf) if that is positive, else inf."""
         row_sum = self.euler(p).abs().sum(1).max()
-        radius = self.step / (1 - row_sum) if row_sum < 1 else torch.as_tensor(torch.inf, dtype=p.A.dtype)
+        is_damped = row_sum < 1
+        radius = torch.where(is_damped, self.step / torch.where(is_damped, 1 - row_sum, 1.0), torch.inf)
         return radius * torch.ones(self.nx, dtype=u_max.dtype)
 
     def delta_iss(self, p, u_max):
