@@ -4,24 +4,10 @@ The shipped search finds P and tau once a random set; then parameters climb away
 expand most in P, and shrink back to the last ones of which the shipped check says that P and tau prove them too.
 """
 
+import breaking
 import numpy as np
 import torch
-from breaking import (
-    Judged,
-    Outcome,
-    Rule,
-    Stack,
-    Trial,
-    draw,
-    judge,
-    onto,
-    outcome,
-    random_trial,
-    rule_of,
-    shrunk,
-    thetas,
-    trace,
-)
+from breaking import Judged, Outcome, Rule, Stack, Trial
 from torch import Tensor
 
 from rnn_control import Model
@@ -30,9 +16,6 @@ from rnn_control.bounds import Bound
 from rnn_control.certify import is_proved
 from rnn_control.lmi import bounded_channels, metric_bound
 from rnn_control.model import Params
-
-KIN = 20
-"""Sets trained from one random set: each from its own trajectories."""
 
 
 def proved_by(bound: Bound) -> Rule:
@@ -57,7 +40,7 @@ def climb(model: Model, free: Stack, said: Judged, u_max: Tensor, trial: Trial, 
     adam = torch.optim.Adam([dict(params=list(free.values()), lr=0.05), dict(params=list(trial), lr=0.2)])
     for _ in range(ascents):
         adam.zero_grad()
-        ratios = trace(model, thetas(model, free), said, u_max, trial, steps)
+        ratios = breaking.trace(model, breaking.thetas(model, free), said, u_max, trial, steps)
         (-ratios.clamp(min=1e-12).log().amax((0, 2)).sum()).backward()
         for v in (*free.values(), *trial):
             v.grad = None if v.grad is None else torch.nan_to_num(v.grad)
@@ -65,30 +48,35 @@ def climb(model: Model, free: Stack, said: Judged, u_max: Tensor, trial: Trial, 
     return {k: v.detach() for k, v in free.items()}, Trial(*(v.detach() for v in trial))
 
 
-def break_metric(model: Model, sets: int, seed: int, ascents: int = 10, long: int = 150, rounds: int = 2):
-    """Outcomes for random sets that the search certifies, and for KIN trained ones from each; about `sets` in all."""
-    rng, parents, rule, bounds = np.random.default_rng(seed), -(-sets // (KIN + 1)), rule_of("lmi"), []
-    u_max, free = torch.from_numpy(rng.uniform(0.3, 2.0, (parents, model.nu))), draw(model, parents, rng)
-    free = shrunk(model, free, torch.from_numpy(rng.uniform(0, 1, parents)))
-    for s in range(parents):
-        with torch.no_grad():
-            p = thetas(model, {k: v[s : s + 1] for k, v in free.items()})
-            bounds.append(rule(model, Params({k: v[0] for k, v in p.items()}), u_max[s]))
+@torch.no_grad()
+def certified(model: Model, sets: int, rng) -> tuple[Stack, Tensor, list[Rule]]:
+    """Free parameters and boxes of inputs of random sets that the search certifies, at most `sets`; its P and tau."""
+    u_max, free = torch.from_numpy(rng.uniform(0.3, 2.0, (sets, model.nu))), breaking.draw(model, sets, rng)
+    free = breaking.shrunk(model, free, torch.from_numpy(rng.uniform(0, 1, sets)))
+    p, rule = breaking.thetas(model, free), breaking.rule_of("lmi")
+    bounds = [rule(model, Params({k: v[s] for k, v in p.items()}), u) for s, u in enumerate(u_max)]
     kept = [s for s, bound in enumerate(bounds) if is_proved(bound)]
-    free, u_max, rules = {k: v[kept] for k, v in free.items()}, u_max[kept], [proved_by(bounds[s]) for s in kept]
-    if not kept:
+    return {k: v[kept] for k, v in free.items()}, u_max[kept], [proved_by(bounds[s]) for s in kept]
+
+
+def break_metric(model: Model, sets: int, seed: int, ascents=10, long=150, rounds=2, kin=20) -> tuple[Outcome, Outcome]:
+    """Outcomes for random sets that the search certifies, and for `kin` trained from each: at most `sets` in all."""
+    rng = np.random.default_rng(seed)
+    free, u_max, rules = certified(model, max(sets // (kin + 1), 1), rng)
+    if not rules:
         return Outcome(0, 0, 0.0), Outcome(0, 0, 0.0)
-    said = judge(rules, model, thetas(model, free), u_max)
-    before = outcome(model, thetas(model, free), said, u_max, [random_trial(model, len(kept), 8, rng, 4.0)], long)
-    free = {k: v.repeat_interleave(KIN, 0) for k, v in free.items()}
-    u_max, rules = u_max.repeat_interleave(KIN, 0), [rule for rule in rules for _ in range(KIN)]
-    said, trial = said.repeated(KIN), random_trial(model, len(u_max), 4, rng, 1.0)
+    p = breaking.thetas(model, free)
+    said = breaking.judge(rules, model, p, u_max)
+    before = breaking.outcome(model, p, said, u_max, [breaking.random_trial(model, len(rules), 8, rng, 4.0)], long)
+    free, u_max = {k: v.repeat_interleave(kin, 0) for k, v in free.items()}, u_max.repeat_interleave(kin, 0)
+    rules, said = [rule for rule in rules for _ in range(kin)], said.repeated(kin)
+    trial = breaking.random_trial(model, len(rules), 4, rng, 1.0)
     for _ in range(rounds):
         moved, trial = climb(model, free, said, u_max, trial, ascents)
         path = {k: (v, moved[k] - v) for k, v in free.items()}
-        free, said = onto(rules, model, lambda share, path=path: along(path, share), u_max)
-    blind = random_trial(model, len(u_max), 8, rng, 4.0)
-    return before, outcome(model, thetas(model, free), said, u_max, [trial, blind], long)
+        free, said = breaking.onto(rules, model, lambda share, path=path: along(path, share), u_max)
+    blind = breaking.random_trial(model, len(rules), 8, rng, 4.0)
+    return before, breaking.outcome(model, breaking.thetas(model, free), said, u_max, [trial, blind], long)
 
 
 def along(path: dict[str, tuple[Tensor, Tensor]], share: Tensor) -> Stack:

@@ -18,9 +18,9 @@ def test_no_parameters_break_the_condition(factory, property, method):
         assert found.sets >= 4 and found.broken == 0
 
 
-@pytest.mark.parametrize("kind", ["gru", "esn", "ren"])
+@pytest.mark.parametrize("kind", ["gru", "ren"])
 def test_no_parameters_break_what_a_metric_proves(kind):
-    for found in breaking_metric.break_metric(ZOO[kind](1, 1, 2), 42, 1, ascents=4, long=40, rounds=1):
+    for found in breaking_metric.break_metric(ZOO[kind](1, 1, 2), 14, 1, ascents=4, long=40, rounds=1, kin=6):
         assert found.sets > 0 and found.broken == 0
 
 
@@ -32,7 +32,7 @@ def test_metric_that_proves_too_fast_a_rate_is_broken(monkeypatch):
         return bound._replace(rate=bound.rate**2, drive=bound.drive / 4, sharp_gain=bound.gain() / 4)
 
     monkeypatch.setattr(breaking_metric, "metric_bound", hasty)
-    _, trained = breaking_metric.break_metric(ZOO["esn"](1, 1, 2), 42, 1, ascents=4, long=40, rounds=1)
+    _, trained = breaking_metric.break_metric(ZOO["esn"](1, 1, 2), 14, 1, ascents=4, long=40, rounds=1, kin=6)
     assert trained.broken > 0
 
 
