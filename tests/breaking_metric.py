@@ -11,24 +11,28 @@ from breaking import Judged, Outcome, Rule, Stack, Trial
 from torch import Tensor
 
 from rnn_control import Model
-from rnn_control.barrier import Point
+from rnn_control.barrier import Inequality, Point
 from rnn_control.bounds import Bound
 from rnn_control.certify import is_proved
-from rnn_control.lmi import bounded_channels, metric_bound
+from rnn_control.lmi import bounded_channels, least_t, metric_bound
 from rnn_control.model import Params
+
+SPARE = 1e-6
+"""Relative, of the least rate: the proof needs some room for rounding."""
 
 
 def proved_by(bound: Bound) -> Rule:
-    """What P, tau and the rate of a bound prove of other parameters: nothing, of those with other channels."""
+    """The least rate that P and tau of a bound prove of other parameters; nothing, of those with other channels."""
     assert bound.metric is not None and bound.multipliers is not None
-    rate, point = float(bound.rate), Point(bound.metric.numpy(), bound.multipliers.numpy())
+    point = Point(bound.metric.numpy(), bound.multipliers.numpy())
 
     def rule(model, p, u_max):
         box = model.comparison(p, u_max).state_box
         c = bounded_channels(model, p, u_max, box)
         if c is None or len(c.p) != len(point.tau):
             return bound._replace(residual=torch.tensor(torch.inf, dtype=torch.float64))
-        return metric_bound(c, rate, point, box)
+        t = least_t(Inequality(c.without_inputs(), 0 * point.P), point)
+        return metric_bound(c, max(t, 1e-6) ** 0.5 * (1 + SPARE), point, box)
 
     return rule
 
@@ -80,5 +84,5 @@ def break_metric(model: Model, sets: int, seed: int, ascents=10, long=150, round
 
 
 def along(path: dict[str, tuple[Tensor, Tensor]], share: Tensor) -> Stack:
-    """Starts plus that share of the way."""
-    return {k: v + way * share.view(-1, *[1] * (v.ndim - 1)) for k, (v, way) in path.items()}
+    """Starts plus the cube of that share of the way: a coarse bisection finds small steps, too."""
+    return {k: v + way * (share**3).view(-1, *[1] * (v.ndim - 1)) for k, (v, way) in path.items()}

@@ -24,6 +24,14 @@ def test_no_parameters_break_what_a_metric_proves(kind):
         assert found.sets > 0 and found.broken == 0
 
 
+def test_sets_trained_against_a_metric_are_new_ones():
+    model, rng = ZOO["esn"](1, 1, 2), np.random.default_rng(1)
+    free, u_max, rules = breaking_metric.certified(model, 2, rng)
+    path = {k: (v, 0.05 * torch.ones_like(v)) for k, v in free.items()}
+    moved, said = breaking.onto(rules, model, lambda share: breaking_metric.along(path, share), u_max)
+    assert said.is_accepted.all() and all((moved[k] != v).all() for k, v in free.items())
+
+
 def test_metric_that_proves_too_fast_a_rate_is_broken(monkeypatch):
     honest = breaking_metric.metric_bound
 
