@@ -59,9 +59,9 @@ def export_c(
 
     record: a closed loop run of this controller and observer; u0 (nu,), preview: as they were given to run
 
-    Raises: ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than
-        OffsetFreeObserver, measured disturbances, a process whose terminal cost needs a Riccati equation, one that
-        integrates), or a record that the controller does not repeat.
+    Raises ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than
+    OffsetFreeObserver, measured disturbances, a process whose terminal cost needs a Riccati equation, one that
+    integrates), or a record that the controller does not repeat.
     """
     solver = _check_supported(controller, observer)
     again = run_again(controller, observer, record, u0, preview)
