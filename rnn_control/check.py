@@ -32,6 +32,10 @@ exact: Any = np.frompyfunc(Fraction, 1, 1)
 parse = partial(json.loads, parse_constant=Fraction)  # ValueError for NaN and Infinity
 
 
+class NotChecked(Exception):
+    """The file says something that this script cannot read: neither proved nor refused."""
+
+
 def entrywise(f) -> Any:
     return np.frompyfunc(f, 1, 1)
 
@@ -203,14 +207,14 @@ def run(text, names, functions, number: Any = Fraction):
                 return value(a)[slice(*(end and ast.literal_eval(end) for end in (i, j)))]
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in functions:
                 return functions[name](*map(value, args))
-        raise NotImplementedError(f"{ast.unparse(node)!r} in the equations is not known here")
+        raise NotChecked(f"{ast.unparse(node)!r} in the equations is not known here")
 
     for line in ast.parse(text).body:
         match line:
             case ast.Assign(targets=[ast.Name(id=name)], value=node):
                 names = {**names, name: value(node)}
             case _:
-                raise NotImplementedError(f"{ast.unparse(line)!r} is no equation")
+                raise NotChecked(f"{ast.unparse(line)!r} is no equation")
     return names
 
 
@@ -407,9 +411,9 @@ def groups_of(blocks):
 
 @np.errstate(invalid="ignore")  # comparisons with what is not known are false
 def prove(header, raw, c):
-    """Nothing if the certificate is true; ValueError, NotImplementedError with the reason why it is not proved."""
+    """Nothing if the certificate is true; ValueError or NotChecked with the reason why it is not proved."""
     if not header.get("equations"):
-        raise NotImplementedError("written before equations were stored; save the model again")
+        raise NotChecked("written before equations were stored; save the model again")
     known = {**header, "kind": header["spec"]["kind"]}
     known["weights_sha256"] = weights_hash(header["spec"], header["equations"], raw)
     for k in ("kind", "weights_sha256", "dt", "u_names", "y_names", "u_units", "y_units"):
@@ -468,10 +472,12 @@ def main(files: list[str]) -> int:
         return 2
     try:
         prove(*read(files[0]), parse(Path(files[1]).read_bytes()))
-    except (NotImplementedError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError) as error:
-        is_known = not isinstance(error, NotImplementedError)
-        print(f"{'REFUSED' if is_known else 'NOT CHECKED'}: {str(error) if type(error) is ValueError else repr(error)}")
-        return 1 if is_known else 2
+    except NotChecked as error:
+        print(f"NOT CHECKED: {error}")
+        return 2
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, OSError) as error:
+        print(f"REFUSED: {str(error) if type(error) is ValueError else repr(error)}")
+        return 1
     print("PROVED: rate, overshoot, time to forget, gains, offset and boxes of this certificate hold for the equations "
           f"and weights as stored; not checked: {', '.join(UNPROVED)}")  # fmt: skip
     return 0
