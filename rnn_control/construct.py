@@ -104,8 +104,8 @@ class Contracting(Model):
                 value.mul_(s)
         return self.inner
 
-    def by_construction(self) -> str:
-        return self.method
+    def by_construction(self, property: str) -> str | None:
+        return self.method if property == self.property else None
 
     def f(self, p: Params, x, u) -> Any:
         return self.inner.f(p, x, u)

@@ -128,7 +128,7 @@ def fit(
     data = _windows(scaler, train, window, washout)
     if certificate is not None:
         warn(train)
-    constructed = model.by_construction()
+    constructed = None if certificate is None else model.by_construction(certificate)
     if certificate is not None and method == "auto":
         method = constructed or roomiest_method(model, certificate, margin)
     enforced = None if method == constructed else certificate
@@ -191,14 +191,13 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray):
 
 def _windows(scaler: Scaler, train: Experiment, window: int | None, washout: int) -> Batch:
     us, ys, ws = [], [], []
-    for u, y in zip(train.us, train.ys, strict=True):
-        u, y, size = scaler.u_in(u), scaler.y_in(y), min(window or len(u), len(u))
+    for u, y, filled in zip(train.us, train.ys, train.interpolated().ys, strict=True):
+        u, y, filled, size = scaler.u_in(u), scaler.y_in(y), scaler.y_in(filled), min(window or len(u), len(u))
         skip = min(washout, size // 4)
         for start in (*range(0, len(u) - size, max(size - skip, 1)), len(u) - size):
             us.append(u[start : start + size])
-            known = np.isfinite(y[start : start + size])
-            ys.append(np.where(known, y[start : start + size], 0.0))
-            ws.append(known.astype(float))
+            ys.append(filled[start : start + size])
+            ws.append(np.isfinite(y[start : start + size]).astype(float))
             ws[-1][:skip] = 0
     return Batch(us, ys, ws)
 
@@ -230,6 +229,12 @@ def _check_options(model, train, valid, certificate, method, initial):
         raise ValueError("train and valid have different channels, units or sampling times; split one Experiment")
     if certificate is not None and certificate not in TRAINABLE:
         raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(TRAINABLE)} or None")
+    held = [name for name in TRAINABLE if model.by_construction(name)]
+    if certificate is not None and held and certificate not in held:
+        raise ValueError(
+            f"the model has {held[0]} by construction, not {certificate}; ask for certificate={held[0]!r}, or build it "
+            f"with property={certificate!r}"
+        )
     if method != "auto" and method not in TRAINABLE.get(certificate or "", ("auto",)):
         raise ValueError(
             f"method is {method!r}; for {certificate} choose auto, {', '.join(TRAINABLE.get(certificate or '', ()))}"

@@ -51,8 +51,8 @@ class Model(nn.Module, ABC):
         """The model to keep after training: itself, unless it was wrapped only to be trained."""
         return self
 
-    def by_construction(self) -> str | None:
-        """Method of the condition that theta() cannot violate; None if a search has to be kept inside the set."""
+    def by_construction(self, property: str) -> str | None:
+        """Method of the condition of that property that theta() cannot violate; None if it has to be enforced."""
         return None
 
     def spec(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Objective:
         self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0
         self.free = [v for v in model.parameters() if v.requires_grad]
         self.sizes = [v.numel() for v in self.free]
-        self.is_free = property is None or model.by_construction() == method
+        self.is_free = property is None or model.by_construction(property) == method
         self.n_theta, self.n_scale = sum(self.sizes), 0 if self.is_free or method != "weighted" else model.nx
         self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
         self.input_box = model.input_box()

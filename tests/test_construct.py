@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
@@ -25,7 +26,7 @@ def families(kind, seed=0):
 def constructed(kind, seed=0):
     """The family's own construction where it has one."""
     model = families(kind, seed)
-    return model if model.by_construction() else Contracting(model, rate=RATE)
+    return model if model.by_construction("delta_iss") else Contracting(model, rate=RATE)
 
 
 def is_certified(model):
@@ -129,3 +130,18 @@ def test_impossible_rates_are_refused(options):
 def test_rate_below_what_the_family_can_have_is_refused():
     with pytest.raises(ValueError, match="even|without recurrence"):
         Contracting(GRU(1, 1, 2), rate=0.3)
+
+
+def test_a_property_that_the_model_was_not_built_for_is_refused_before_training():
+    u = np.random.default_rng(0).uniform(-1, 1, (100, 1))
+    model = Contracting(GRU(1, 1, 2), rate=RATE)
+    with pytest.raises(ValueError, match="delta_iss by construction, not iss"):
+        fit(model, Experiment(u, np.cumsum(u, 0) % 1, 1.0), certificate="iss", progress=False)
+
+
+@pytest.mark.parametrize("property", ["delta_iss", "iss"])
+def test_a_model_by_construction_is_judged_by_the_condition_it_was_built_for(property):
+    u = np.random.default_rng(0).uniform(-1, 1, (100, 1))
+    record = Experiment(u, np.tanh(u + np.roll(u, 1)), 1.0)
+    result = fit(MODELS["ren"](1, 1, 2, neurons=2), record, certificate=property, epochs=5, polish=20, progress=False)
+    assert result.certificate is not None and result.certificate.method == "published"

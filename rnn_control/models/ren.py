@@ -33,7 +33,7 @@ class EquilibriumNetwork(Model):
     @abstractmethod
     def theta(self) -> Params: ...
 
-    def by_construction(self) -> str:
+    def by_construction(self, property: str) -> str:
         return "published"
 
     def f(self, p: Params, x, u):
