@@ -1,6 +1,6 @@
 """Free-run scores of the default recipe on public records, certified and free, beside the published ones.
 
-    python benchmarks/published_scores.py --data FOLDER [--quick] [--json PATH]
+    python benchmarks/published_scores.py --data FOLDER [--quick] [--records NAME ..] [--seeds N] [--json PATH]
 
 FOLDER holds cascaded_tanks/dataBenchmark.csv, daisy/*.dat, ph_bonassi/Dataset_large.mat; a record that is not there
 is named as absent. One recipe for all: `fit` with its defaults on the estimation part, whole; medians over seeds of the
