@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 
 from .subspace import StateSpace
 
@@ -78,20 +79,16 @@ def _normal_equations(system, x0s, us, ys) -> tuple[np.ndarray, np.ndarray]:
 def _derivatives(system, x0, u, y) -> tuple[np.ndarray, np.ndarray]:
     """Errors (T ny,) and J (T ny, parameters) of one record.
 
-    The derivative S of x by (A, B)_ij follows S+ = A S + e_i (x, u)_j; that by x0 is A^k.
+    By (A, B)_ij the output moves by sum_l C A^(k-1-l) e_i (x, u)_j(l), a convolution; by x0 it moves by C A^k.
     """
-    (A, _, C, b), (T, ny), n = system, y.shape, len(x0)
-    X = system.states(x0, u)
+    (_, _, C, b), (T, ny), n = system, y.shape, len(x0)
+    X, Gamma = system.states(x0, u), system.observability(T)
     drive = np.hstack([X, u])
-    forced, diagonal = drive.shape[1] * n, np.arange(n)
-    S, seen = np.zeros((forced + n, n)), np.empty((T, forced + n, ny))
-    S[forced:] = np.eye(n)
-    for k in range(T):
-        seen[k] = S @ C.T
-        S = S @ A.T
-        S[:forced].reshape(-1, n, n)[:, diagonal, diagonal] += drive[k][:, None]
+    forced, size = drive.shape[1] * n, next_fast_len(2 * T - 1, True)
+    answer, cause = rfft(Gamma, size, 0), rfft(drive, size, 0)
+    moved = irfft(np.einsum("kom,kj->kojm", answer, cause), size, 0)[: T - 1].reshape(T - 1, ny, forced)
     J = np.zeros((T, ny, forced + ny * n + ny + n))
-    J[:, :, :forced], J[:, :, -n:] = seen[:, :forced].swapaxes(1, 2), seen[:, forced:].swapaxes(1, 2)
+    J[1:, :, :forced], J[:, :, -n:] = moved, Gamma
     for j in range(ny):
         J[:, j, forced + j * n : forced + (j + 1) * n] = X
         J[:, j, forced + ny * n + j] = 1

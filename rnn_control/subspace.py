@@ -20,12 +20,11 @@ class StateSpace(NamedTuple):
     b: np.ndarray
 
     def states(self, x0: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """x(0) .. x(T-1), (T, n), for x0 (n,) and u (T, nu)."""
-        X, drive, At = np.empty((len(u), len(self.A))), u @ self.B.T, self.A.T
-        x = x0
-        for k in range(len(u)):
-            X[k] = x
-            x = x @ At + drive[k]
+        """x(0) .. x(T-1), (T, n), for x0 (n,) and u (T, nu); by doubling: the last 1, 2, 4, .. inputs, then all."""
+        X, power, span = np.vstack([x0, u[:-1] @ self.B.T])[: len(u)], self.A.T, 1
+        while span < len(X):
+            X[span:] += X[:-span] @ power
+            power, span = power @ power, 2 * span
         return X
 
     def simulate(self, x0: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -34,11 +33,11 @@ class StateSpace(NamedTuple):
 
     def observability(self, rows: int) -> np.ndarray:
         """C, C A, C A^2 ..: (rows, ny, n)."""
-        Gamma = np.empty((rows, *self.C.shape))
-        block = self.C
-        for k in range(rows):
-            Gamma[k] = block
-            block = block @ self.A
+        Gamma, power, span = np.empty((rows, *self.C.shape)), self.A, 1
+        Gamma[:1] = self.C
+        while span < rows:
+            Gamma[span : 2 * span] = Gamma[: rows - span][:span] @ power
+            power, span = power @ power, 2 * span
         return Gamma
 
     def transformed(self, T: np.ndarray) -> "StateSpace":
