@@ -10,7 +10,8 @@ from .coverage import Coverage, coverage
 from .data import Experiment
 from .diagnose import Finding, diagnose
 from .export import CasadiModel
-from .fit import FitResult, fit
+from .fit import fit
+from .fit_result import FitResult
 from .forgetting import plot_forgetting
 from .identification_report import identification_report
 from .identified import IdentifiedModel

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .data import Experiment
-from .fit import FitResult
+from .fit_result import FitResult
 from .linear import LinearModel, fit_linear
 from .notebook import html_table
 
@@ -37,8 +37,8 @@ def compare_with_linear(
     linear: LinearModel | None = None,
     washout: int = 50,
 ) -> AgainstLinear:
-    """FIT of a result and of a linear model on every part that is given; without `linear` one is identified."""
-    linear = linear or fit_linear(train, valid)
+    """FIT of a result and of a linear model on every part; without `linear` the one that `fit` met, or a new one."""
+    linear = linear or result.linear or fit_linear(train, valid)
     parts = {name: part for name, part in (("train", train), ("valid", valid), ("test", test)) if part is not None}
     rows = [
         (name, *row)

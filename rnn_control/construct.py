@@ -46,8 +46,7 @@ class Contracting(Model):
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
-        if is_weighted:
-            self.log_scale.data.copy_(self.best_scale(1.0).log())
+        self.start_scale()
         if self.excess(0.0, self.log_scale) > 0 and self.excess(0.0, self.best_scale(0.0).log()) > 0:
             raise ValueError(f"{model.kind}: the {self.method} condition has no rate {rate} even without recurrence")
 
@@ -65,6 +64,12 @@ class Contracting(Model):
         bound = condition(self.inner, self.shrunk(s), self.input_box(), self.property, self.method, w)
         temperature = SOFTNESS * margin
         return temperature * torch.logsumexp(bound.excess(margin * (1 + ROUNDING) + ROUNDING) / temperature, 0)
+
+    @torch.no_grad()
+    def start_scale(self) -> None:
+        """Begin with the scale that suits the cell as it is."""
+        if self.method == "weighted":
+            self.log_scale.copy_(self.best_scale(1.0).log())
 
     @torch.no_grad()
     def best_scale(self, s: float) -> Tensor:

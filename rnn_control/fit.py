@@ -3,73 +3,32 @@
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
-from .certificate import Certificate
 from .certify import TRAINABLE, certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
 from .diagnose import warn
+from .fit_result import FitResult
+from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
-from .kernel import Batch, make_kernel
+from .kernel import make_kernel
+from .linear import LinearModel
 from .model import Model
 from .models.network import Network
-from .notebook import html_table
 from .objective import Objective
 from .readout import fit_readout
 from .scaler import Scaler
 from .search import Tracker, Validation, budget, goes_deep, optimise
 from .watch import Bar, Step
 from .weighting import Weighting
+from .windows import hold_out, windows
 
-
-@dataclass(frozen=True, eq=False)
-class FitResult:
-    """The best model found, its certificate, and how it got there (one row of `history` an iteration)."""
-
-    model: IdentifiedModel
-    certificate: Certificate | None
-    history: dict[str, np.ndarray] = field(repr=False)
-    best_iteration: int
-    interrupted: bool
-    seconds: float
-    weights: list[np.ndarray] = field(default_factory=list, repr=False)
-    """Factor (T, ny) of every sample's weight by the last `weighting`, an array a record or window; ones without."""
-
-    def _repr_html_(self) -> str:
-        rows = [
-            ("validation RMSE / std", float(self.history["valid"][self.best_iteration])),
-            ("kept", f"iteration {self.best_iteration} of {len(self.history['loss'])}"),
-            ("trained in", f"{self.seconds:.1f} s" + (", interrupted" if self.interrupted else "")),
-        ]
-        proof = "" if self.certificate is None else self.certificate._repr_html_()
-        return self.model._repr_html_() + html_table("Fit", rows) + proof
-
-    def plot(self) -> Figure:
-        """Training objective, validation error and stability margin over the iterations."""
-        panels = 2 if self.certificate is None else 3
-        figure, axes = plt.subplots(panels, 1, sharex=True, figsize=(7, 1 + 1.8 * panels))
-        h, k = self.history, np.arange(len(self.history["loss"]))
-        axes[0].semilogy(k, h["loss"], lw=1)
-        axes[0].set_ylabel("objective [-]")
-        axes[1].semilogy(k, h["valid"], lw=1, color="C1")
-        axes[1].set_ylabel("validation\nRMSE / std [-]")
-        if panels == 3:
-            axes[2].plot(k, h["residual"], lw=1, color="C2")
-            axes[2].axhline(0, color="0.3", lw=0.8, ls="--")
-            axes[2].set_yscale("symlog", linthresh=1e-2)
-            axes[2].set_ylabel("stability residual\n(proved if < 0) [-]")
-        for ax in axes:
-            ax.axvline(self.best_iteration, color="0.3", lw=0.8, ls=":")
-        axes[-1].set_xlabel("iteration (dotted: the model that was kept)")
-        figure.tight_layout()
-        return figure
+NOTABLE = 0.02
+"""Validation error, in deviations, by which a linear model has to be better for a warning: two points of FIT."""
 
 
 def fit(
@@ -89,6 +48,7 @@ def fit(
     patience: int = 400,
     prior: float = 1.0,
     weighting: Weighting | None = None,
+    linear: LinearModel | None = None,
     u_min: np.ndarray | None = None,
     u_max: np.ndarray | None = None,
     seed: int = 0,
@@ -111,21 +71,23 @@ def fit(
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
     weighting: for records that are partly wrong, Huber() against single wild samples, MultiplicativeWeights() against
     whole stretches; the result's `weights` tell which ones were distrusted. valid is taken to be sound.
+    linear: the linear model of the same records and input box that must not be better; None identifies it. A search
+    that ends with a larger validation error than it goes on from the linear model, for cells that `start_linear` knows.
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
     inputs. seed: of the random windows. Ctrl-C returns the best model so far. progress: a line on a terminal. log: is
     called with every Step, as TensorBoard of rnn_control.tensorboard is; a KeyboardInterrupt that it raises ends the
     search like Ctrl-C.
 
     A certificate says nothing of accuracy: a model that predicts no better than the mean, or much worse than others met
-    on the way that had no proof, is returned with a warning.
+    on the way that had no proof, or worse than a linear model, is returned with a warning.
     Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
     """
     _check_options(model, train, valid, certificate, method, initial)
     _check_numbers(margin=margin, washout=washout, epochs=epochs, polish=polish, rate=rate, prior=prior)
-    started = time.perf_counter()
+    started, drawn = time.perf_counter(), {k: v.clone() for k, v in model.state_dict().items()}
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)
     kernel = make_kernel(model)
-    data = _windows(scaler, train, window, washout)
+    data = windows(scaler, train, window, washout)
     if certificate is not None:
         warn(train)
     constructed = None if certificate is None else model.by_construction(certificate)
@@ -141,17 +103,24 @@ def fit(
         contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
     objective = Objective(model, kernel, data, estimate_x0=initial == "estimated", **options)
-    held = _hold_out(data) if valid is None and goes_deep(objective) else []
+    held = hold_out(data) if valid is None and goes_deep(objective) else []
     w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
     us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
     with Bar(f"fit {model.kind}", progress) as bar:
         logs, total = [bar] if log is None else [bar, log], budget(objective, epochs, polish)
         tracker = Tracker(objective, Validation(model, kernel, us, ys, w, held), logs, total)
-        interrupted = optimise(objective, tracker, epochs, polish, rate, patience, seed)
-    return _result(objective, tracker, scaler, train, certificate, seed, interrupted, time.perf_counter() - started)
+        interrupted, floor = optimise(objective, tracker, epochs, polish, rate, patience, seed), Floor()
+        try:
+            if not interrupted:
+                floor = find_floor(tracker, train, valid, u_min, u_max, linear)
+                interrupted = climb(floor, tracker, drawn, polish, patience, seed)
+        except KeyboardInterrupt:
+            interrupted = True
+    seconds = time.perf_counter() - started
+    return _result(objective, tracker, floor, scaler, train, certificate, seed, interrupted, seconds)
 
 
-def _result(objective, tracker, scaler, train, certificate, seed, interrupted, seconds) -> FitResult:
+def _result(objective, tracker, floor, scaler, train, certificate, seed, interrupted, seconds) -> FitResult:
     if tracker.best is None:
         raise CertificateError(
             f"no {'' if certificate is None else certificate + ' '}model with a finite error was found in "
@@ -168,17 +137,22 @@ def _result(objective, tracker, scaler, train, certificate, seed, interrupted, s
     proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
-    _warn_of_poor(tracker, valid)
-    return FitResult(identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors)
+    _warn_of_poor(tracker, valid, floor)
+    return FitResult(
+        identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, *floor
+    )  # fmt: skip
 
 
-def _warn_of_poor(tracker: Tracker, valid: np.ndarray):
+def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor):
     """A certificate says nothing of accuracy: say so where the model that was kept is useless."""
     kept, seen = tracker.best_error, float(np.nanmin(valid))
     if kept >= 1:
         worse = f"the kept model is no better than the mean of the outputs: validation error {kept:.2g} deviations"
     elif kept > 2 * seen:
         worse = f"the certificate costs accuracy: validation error {kept:.2g} deviations, {seen:.2g} seen without proof"
+    elif kept > floor.error + NOTABLE and floor.linear is not None:
+        order = floor.linear.order
+        worse = f"a linear model of {order} states predicts better: {floor.error:.2g} deviations against {kept:.2g}"
     else:
         return
     warnings.warn(
@@ -187,33 +161,6 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray):
         "a longer record, or compare certificate=None",
         stacklevel=4,
     )
-
-
-def _windows(scaler: Scaler, train: Experiment, window: int | None, washout: int) -> Batch:
-    us, ys, ws = [], [], []
-    for u, y, filled in zip(train.us, train.ys, train.interpolated().ys, strict=True):
-        u, y, filled, size = scaler.u_in(u), scaler.y_in(y), scaler.y_in(filled), min(window or len(u), len(u))
-        skip = min(washout, size // 4)
-        for start in (*range(0, len(u) - size, max(size - skip, 1)), len(u) - size):
-            us.append(u[start : start + size])
-            ys.append(filled[start : start + size])
-            ws.append(np.isfinite(y[start : start + size]).astype(float))
-            ws[-1][:skip] = 0
-    return Batch(us, ys, ws)
-
-
-BLOCKS = 20
-"""Blocks of a record of which every fifth is kept from a training that would learn its noise."""
-
-
-def _hold_out(data: Batch) -> list[np.ndarray]:
-    """Weights of the samples that judge: every fifth block of each record; for the training their weight is zero."""
-    held = []
-    for w in data.w:
-        is_kept = (np.arange(len(w)) * BLOCKS // len(w) % 5 == 2)[:, None]
-        held.append(np.where(is_kept, w, 0.0))
-        w *= ~is_kept
-    return held
 
 
 def _check_options(model, train, valid, certificate, method, initial):

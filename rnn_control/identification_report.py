@@ -11,9 +11,10 @@ from .adversary import attack
 from .certificate import Certificate
 from .certify import certify
 from .data import Experiment
-from .fit import FitResult
+from .fit_result import FitResult
 from .forgetting import plot_forgetting
 from .identified import IdentifiedModel
+from .linear import LinearModel, linear_reference
 from .price import price_rows
 from .readiness import Readiness, control_readiness
 from .report import Report
@@ -40,7 +41,8 @@ def identification_report(
     """
     parts = {"train": train, "valid": valid, "test": test}
     given = {k: v for k, v in parts.items() if v is not None}
-    page = model_page(result.model, given, result.certificate, washout, free=free or result)
+    linear = result.linear or linear_reference(train, valid)
+    page = model_page(result.model, given, result.certificate, washout, free=free or result, linear=linear)
     page.heading("Training").figure(result.plot(), f"Trained in {result.seconds:.0f} s")
     return page.save(path)
 
@@ -52,11 +54,12 @@ def model_page(
     washout: int = 50,
     title: str = "Identified model",
     free: IdentifiedModel | FitResult | None = None,
+    linear: LinearModel | None = None,
 ) -> Report:
     """The page without the training: parts are "train", "valid", "test", or some; the last one judges.
 
     certificate: by default the best for deltaISS that can be had. free: what knows the price of it, the twin without
-    certificate or the fit itself.
+    certificate or the fit itself. linear: the linear model of the same records, for its FIT beside that of the model.
     """
     test, learned = list(parts.values())[-1], next(iter(parts.values()))
     certificate = certify(model) if certificate is None else certificate
@@ -65,7 +68,7 @@ def model_page(
     page = Report(title)
     _summary(page, model, test, washout, certificate, readiness)
     page.heading("Data").figure(_plot_parts(parts), "Records in sequence")
-    _fit(page, model, parts, washout)
+    _fit(page, model, parts, washout, linear)
     _residuals(page, model, test, washout)
     _certificate(page, model, certificate, test, price_rows(model, free, test, washout) if certificate.holds else [])
     page.heading("Step responses").figure(plot_steps(model), "From rest in the middle of the input box")
@@ -86,14 +89,16 @@ def _summary(page: Report, model, test, washout, certificate: Certificate, readi
     page.heading("Control-readiness").text(SUMMARY[readiness.verdict]).checks(readiness.checks)
 
 
-def _fit(page: Report, model: IdentifiedModel, parts: Mapping[str, Experiment], washout: int):
+def _fit(page: Report, model: IdentifiedModel, parts: Mapping[str, Experiment], washout: int, linear):
     scores = {name: model.score(part, washout) for name, part in parts.items()}
-    header = ["output", *(f"FIT {name} [%]" for name in scores), "RMSE", "unit"]
-    rmse = list(scores.values())[-1].rmse
-    rows = [
-        [y, *(s.fit[j] for s in scores.values()), rmse[j], model.y_units[j] or "-"] for j, y in enumerate(model.y_names)
-    ]
     name, test = list(parts.items())[-1]
+    beside = {} if linear is None else {f"linear, {linear.order} states": linear.score(test, washout)}
+    header = ["output", *(f"FIT {k} [%]" for k in scores), "RMSE", "unit", *(f"FIT {name}, {k} [%]" for k in beside)]
+    rmse = scores[name].rmse
+    rows = [
+        [y, *(s.fit[j] for s in scores.values()), rmse[j], unit or "-", *(s.fit[j] for s in beside.values())]
+        for j, (y, unit) in enumerate(zip(model.y_names, model.y_units, strict=True))
+    ]
     page.heading("Free run").table(header, rows, f"FIT = 100 (1 - RMSE / std); RMSE on {name}")
     page.figure(model.plot(test, washout), f"First record of {name}; grey: samples that give the initial state")
 

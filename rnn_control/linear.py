@@ -10,7 +10,7 @@ from .data import Experiment
 from .metrics import Score, score
 from .refine import initial_state, refine
 from .scaler import Scaler
-from .subspace import StateSpace, subspace
+from .subspace import StateSpace, allows, subspace
 
 HOLD_OUT = 0.25
 """Share of the training records that chooses the order where there is no validation part."""
@@ -78,7 +78,8 @@ def fit_linear(
     """The linear model of least free-run error: a subspace start, refined by Gauss-Newton on the simulation error.
 
     order: number of states; None takes the one of `orders` with the smallest error on valid (without valid: on the
-    last quarter of every training record, after which all of it is used). u_min, u_max: input box, as for `fit`.
+    last quarter of every training record, after which all of it is used), of those for which the records are long
+    enough. u_min, u_max: input box, as for `fit`.
     Raises ValueError for records that are too short for the orders, or that lack outputs.
     """
     if any(np.isnan(y).any() for part in (train, valid) if part is not None for y in part.ys):
@@ -88,14 +89,23 @@ def fit_linear(
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)
     us, ys = [scaler.u_in(u) for u in train.us], [scaler.y_in(y) for y in train.ys]
     labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
-    starts = [
-        LinearModel(system, scaler, **labels) for system in subspace(us, ys, list(orders) if order is None else [order])
-    ]
+    tried = [order] if order is not None else [n for n in orders if allows(us, ys, n)] or [min(orders)]
+    starts = [LinearModel(system, scaler, **labels) for system in subspace(us, ys, tried)]
     if valid is not None:
         starts = sorted(starts, key=lambda m: linear_error(m, valid))[:REFINED]
     models = [replace(m, system=refine(m.system, us, ys).balanced()) for m in starts]
     # a refined one may follow a drift by a slow state whose start a user's 50 samples do not show
     return min([*models, *starts], key=lambda m: linear_error(m, valid or train))
+
+
+def linear_reference(
+    train: Experiment, valid: Experiment | None, u_min: np.ndarray | None = None, u_max: np.ndarray | None = None
+) -> LinearModel | None:
+    """`fit_linear` of the order that suits the records; None where they are too short for it, or lack outputs."""
+    try:
+        return fit_linear(train, valid, u_min=u_min, u_max=u_max)
+    except ValueError:
+        return None
 
 
 def linear_error(model: LinearModel, experiment: Experiment, washout: int = 50) -> float:

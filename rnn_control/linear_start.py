@@ -22,12 +22,13 @@ AMPLITUDE = 0.1
 
 
 @torch.no_grad()
-def start_linear(model: Model, linear: LinearModel) -> Model:
+def start_linear(model: Model, linear: LinearModel, amplitude: float = AMPLITUDE) -> Model:
     """Set the parameters so that the free run is that of the linear model, and return the model, for `fit`.
 
     States beyond the order of the linear model keep what they were drawn, unread and uncoupled. An order beyond the
     states of the cell is reduced by balanced truncation first. `fit` must use the same training records and input box.
-    A certificate asked for afterwards may shrink the start; a REN has its own by construction.
+    A certificate asked for afterwards may shrink the start; a REN has its own by construction. amplitude: size of the
+    signals inside the tanh: the smaller, the nearer to the linear model, and the farther from anything nonlinear.
     Raises ValueError for cells that have no such start.
     """
     start = next((STARTS[kind] for kind in type(model).__mro__ if kind in STARTS), None)
@@ -39,16 +40,16 @@ def start_linear(model: Model, linear: LinearModel) -> Model:
             f"the model has nu = {model.nu}, ny = {model.ny}, the linear one {len(linear.u_names)} inputs and "
             f"{len(linear.y_names)} outputs"
         )
-    start(model, linear.system)
+    start(model, linear.system, amplitude)
     return model
 
 
-def _triangular(system: StateSpace, states: int, amplitude: Callable) -> StateSpace:
-    """Real Schur form, well conditioned; every state scaled so that `amplitude` of it, an array (n,), is AMPLITUDE."""
+def _triangular(system: StateSpace, states: int, size: Callable, amplitude: float) -> StateSpace:
+    """Real Schur form, well conditioned; every state scaled so that `size` of it, an array (n,), is the amplitude."""
     s = system.balanced(states)
     A, Z = (np.asarray(M) for M in schur(s.A, output="real")[:2])
     s = StateSpace(A, Z.T @ s.B, s.C @ Z, s.b)
-    return s.transformed(np.diag(AMPLITUDE / np.maximum(amplitude(s), 1e-9)))
+    return s.transformed(np.diag(amplitude / np.maximum(size(s), 1e-9)))
 
 
 def _reached(s: StateSpace) -> np.ndarray:
@@ -80,9 +81,11 @@ def _keep(s: StateSpace) -> np.ndarray:
     return np.clip(s.A.diagonal(), 0.02, 0.9995)
 
 
-def _gated(model, s: StateSpace, keep, write, read, input_weights, state_weights, state_gate: float):
+def _gated(model, s: StateSpace, keep, write, read, input_weights, state_weights, state_gate: float, amplitude: float):
     """x+ = keep x + write (Wc u + state_gate Uc x) equals A x + B u; gates that are not named stay constant."""
     n = len(s.A)
+    argument = (abs(s.B).sum(1) + amplitude * abs(s.A - np.diag(keep)).sum(1)) / write
+    s = s.transformed(min(1.0, amplitude / argument.max()) * np.eye(n))
     _set(input_weights, s.B / write[:, None], n)
     _set(state_weights, (s.A - np.diag(keep)) / (write[:, None] * state_gate), n, n)
     _read(model, s, read)
@@ -95,39 +98,39 @@ def _constant(gates, n: int):
         b[:n, 0] = torch.from_numpy(np.log(value / (1 - value)))
 
 
-def _gru(model, system: StateSpace, W, U, biases, reset):
-    s = _triangular(system, model.nx, _reached)
+def _gru(model, system: StateSpace, amplitude, W, U, biases, reset):
+    s = _triangular(system, model.nx, _reached, amplitude)
     n, keep = len(s.A), _keep(s)
     _constant([(model.Wz, model.Uz, model.bz, keep), (*reset, np.full(n, 0.5))], n)
     for b in biases:
         b[:n] = 0
-    _gated(model, s, keep, 1 - keep, 1.0, W, U, 0.5)
+    _gated(model, s, keep, 1 - keep, 1.0, W, U, 0.5, amplitude)
 
 
-def _start_gru(model: GRU, system: StateSpace):
-    _gru(model, system, model.Wr, model.Ur, [model.br], (model.Wf, model.Uf, model.bf))
+def _start_gru(model: GRU, system: StateSpace, amplitude: float):
+    _gru(model, system, amplitude, model.Wr, model.Ur, [model.br], (model.Wf, model.Uf, model.bf))
 
 
-def _start_gru_reset_after(model: GRUResetAfter, system: StateSpace):
-    _gru(model, system, model.Wn, model.Un, [model.bn, model.bhn], (model.Wr, model.Ur, model.br))
+def _start_gru_reset_after(model: GRUResetAfter, system: StateSpace, amplitude: float):
+    _gru(model, system, amplitude, model.Wn, model.Un, [model.bn, model.bhn], (model.Wr, model.Ur, model.br))
 
 
-def _start_lstm(model: LSTM, system: StateSpace):
-    s = _triangular(system, model.nx // 2, _reached)
+def _start_lstm(model: LSTM, system: StateSpace, amplitude: float):
+    s = _triangular(system, model.nx // 2, _reached, amplitude)
     n, keep = len(s.A), _keep(s)
     half = np.full(n, 0.5)
     gates = [(model.Wf, model.Uf, model.bf, keep), (model.Wi, model.Ui, model.bi, half)]
     _constant([*gates, (model.Wo, model.Uo, model.bo, half)], n)
     model.bc[:n] = 0
-    _gated(model, s, keep, half, 0.5, model.Wc, model.Uc, 0.5)
+    _gated(model, s, keep, half, 0.5, model.Wc, model.Uc, 0.5, amplitude)
 
 
-def _start_lipschitz_rnn(model: LipschitzRNN, system: StateSpace):
+def _start_lipschitz_rnn(model: LipschitzRNN, system: StateSpace, amplitude: float):
     """I + step A is the linear A: only the input goes through the tanh."""
     if not 0 < model.beta < 1:
         raise ValueError(f"beta is {model.beta}: A is then symmetric or skew, not any matrix; take 0 < beta < 1")
     s = system.balanced(model.nx)
-    s = s.transformed(AMPLITUDE * model.step / np.maximum(abs(s.B).sum(1).max(), 1e-9) * np.eye(len(s.A)))
+    s = s.transformed(amplitude * model.step / np.maximum(abs(s.B).sum(1).max(), 1e-9) * np.eye(len(s.A)))
     n = len(s.A)
     target = (s.A - np.eye(n)) / model.step + model.gamma_A * np.eye(n)
     symmetric, skew = (target + target.T) / 2, (target - target.T) / 2
@@ -138,7 +141,7 @@ def _start_lipschitz_rnn(model: LipschitzRNN, system: StateSpace):
     _read(model, s)
 
 
-def _start_ren(model: REN, system: StateSpace):
+def _start_ren(model: REN, system: StateSpace, _: float):
     """Exact: B1 = 0 takes the tanh out; P from the Lyapunov inequality, lam small enough for the C1 that was drawn."""
     s = system.balanced(model.nx).stable(0.999 * model.rate)
     n, p = len(s.A), Params({k: v.detach().clone() for k, v in model.theta().items()})
@@ -153,10 +156,10 @@ def _start_ren(model: REN, system: StateSpace):
     model.start_from(Params({**p, **zero, **made, "lam": torch.full_like(p.lam, lam)}))
 
 
-def _start_nnarx(model: NNARX, system: StateSpace, samples: int = 2000, amplitude: float = 0.02):
+def _start_nnarx(model: NNARX, system: StateSpace, amplitude: float, samples: int = 2000):
     """y(k+1) by least squares on the regressors (lags of y, of u, and u) of the linear model's own free run.
 
-    All hidden units carry the same small signal: a slow plant multiplies what the tanh bends by its memory.
+    All hidden units carry the same signal, a fifth as large: a slow plant multiplies what the tanh bends by its memory.
     """
     rng = np.random.default_rng(0)
     u = np.repeat(rng.uniform(-1, 1, (samples // 8, model.nu)), 8, 0)
@@ -167,11 +170,11 @@ def _start_nnarx(model: NNARX, system: StateSpace, samples: int = 2000, amplitud
     Phi = np.hstack([*blocks, u[k], np.ones((len(k), 1))])
     weights = lstsq(Phi, y[k + 1], 1e-8)[0].T
     unit = np.arange(len(model.U1)) % model.ny  # which output a hidden unit carries
-    carried = weights[unit, :-1] * amplitude
+    carried = weights[unit, :-1] * amplitude / 5
     model.U1.copy_(torch.from_numpy(carried[:, : model.nx]))
     model.W1.copy_(torch.from_numpy(carried[:, model.nx :]))
     model.b1.zero_()
-    shares = (unit == np.arange(model.ny)[:, None]) / np.bincount(unit, minlength=model.ny)[:, None] / amplitude
+    shares = (unit == np.arange(model.ny)[:, None]) / np.bincount(unit, minlength=model.ny)[:, None] * 5 / amplitude
     model.U0.copy_(torch.from_numpy(shares))
     model.b0[:, 0] = torch.from_numpy(weights[:, -1])
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .data import Experiment
-from .fit import FitResult
+from .fit_result import FitResult
 from .identified import IdentifiedModel
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
+from numpy.fft import irfft, rfft
+from scipy.fft import next_fast_len
 
 from .subspace import StateSpace
 
@@ -12,10 +13,10 @@ PRIOR = 1e-3
 
 
 def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x(0), (n,), that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny)."""
-    n = len(system.A)
-    rest = y - system.simulate(np.zeros(n), u)
-    Gamma = system.observability(len(u)).reshape(-1, n)
+    """x(0), (n,), that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny; NaN: missing)."""
+    n, known = len(system.A), ~np.isnan(y)
+    rest = np.where(known, y - system.simulate(np.zeros(n), u), 0.0)
+    Gamma = (system.observability(len(u)) * known[:, :, None]).reshape(-1, n)
     return np.linalg.solve(
         Gamma.T @ Gamma / Gamma.shape[0] + PRIOR * np.eye(n), Gamma.T @ rest.ravel() / Gamma.shape[0]
     )
@@ -84,9 +85,9 @@ def _derivatives(system, x0, u, y) -> tuple[np.ndarray, np.ndarray]:
     (_, _, C, b), (T, ny), n = system, y.shape, len(x0)
     X, Gamma = system.states(x0, u), system.observability(T)
     drive = np.hstack([X, u])
-    forced, size = drive.shape[1] * n, next_fast_len(2 * T - 1, True)
-    answer, cause = rfft(Gamma, size, 0), rfft(drive, size, 0)
-    moved = irfft(np.einsum("kom,kj->kojm", answer, cause), size, 0)[: T - 1].reshape(T - 1, ny, forced)
+    forced, size = drive.shape[1] * n, next_fast_len(2 * T - 1, real=True)
+    spectrum = np.einsum("kom,kj->kojm", rfft(Gamma, size, 0), rfft(drive, size, 0))
+    moved = irfft(spectrum, size, 0)[: T - 1].reshape(T - 1, ny, forced)
     J = np.zeros((T, ny, forced + ny * n + ny + n))
     J[1:, :, :forced], J[:, :, -n:] = moved, Gamma
     for j in range(ny):

@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from .contract import CertificateError
 from .data import Experiment
-from .fit import FitResult, fit
+from .fit import fit
+from .fit_result import FitResult
+from .linear import linear_reference
 from .model import Model
 from .models import build
 from .notebook import html_table
@@ -73,6 +75,7 @@ def fit_best(
     Raises ValueError for unknown options, CertificateError if every seed failed, KeyboardInterrupt if none was done.
     """
     seeds = [int(seed) for seed in seeds]
+    options = {"linear": linear_reference(train, valid, options.get("u_min"), options.get("u_max"))} | options
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds are {seeds}; give at least one, each of them once")
     tasks = (delayed(_restart)(reseeded(model.spec(), seed), seed, train, valid, options) for seed in seeds)

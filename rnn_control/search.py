@@ -72,19 +72,28 @@ class Validation:
         x0 = np.stack(
             [initial_state(self.kernel, self.model, u[:w], y[:w]) for u, y in zip(self.us, self.ys, strict=True)]
         )
-        runs = self.kernel.simulate(self.model.theta(), x0, self.us)
+        return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
+
+    def error_on_records(self, outputs: list[np.ndarray]) -> float:
+        """RMSE over std of outputs (T, ny) for the validation records."""
+        w = self.washout
         measured = np.concatenate([y[w:] for y in self.ys])
-        error = measured - np.concatenate([yhat[w:] for _, yhat in runs])
+        error = measured - np.concatenate([yhat[w:] for yhat in outputs])
         error /= np.maximum(np.nanstd(measured, axis=0), 1e-9)
         value = float(np.sqrt((error[~np.isnan(measured)] ** 2).mean()))
         return value if np.isfinite(value) else np.inf
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), objective.data.u)
-        held = [w * f for w, f in zip(self.held, objective.factors, strict=True)]
-        parts = zip(held, objective.data.y, runs, strict=True)
-        squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, (_, yhat) in parts)
-        value = (squares / sum(float(w.sum()) for w in held)) ** 0.5
+        return self.error_on_training(objective, [yhat for _, yhat in runs])
+
+    def error_on_training(self, objective: Objective, outputs: list[np.ndarray]) -> float:
+        """Weighted root mean square of outputs (T, ny) for the training records, on what was held or on all of it."""
+        data = objective.data
+        judging = [w * f for w, f in zip(self.held, objective.factors, strict=True)] if self.held else data.w
+        parts = zip(judging, data.y, outputs, strict=True)
+        squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, yhat in parts)
+        value = (squares / sum(float(w.sum()) for w in judging)) ** 0.5
         return value if np.isfinite(value) else np.inf
 
 
@@ -105,10 +114,11 @@ def budget(objective: Objective, epochs: int, polish: int) -> int:
 
 
 def optimise(
-    objective: Objective, tracker: Tracker, epochs: int, polish: int, rate: float, patience: int, seed: int
-) -> bool:
-    """Adam, then L-BFGS in stages under a growing penalty; True if the user interrupted."""
-    v = objective.start()
+    objective: Objective, tracker: Tracker, epochs: int, polish: int, rate: float, patience: int, seed: int,
+    start: np.ndarray | None = None,
+) -> bool:  # fmt: skip
+    """Adam, then L-BFGS in stages under a growing penalty, by default from the model; True if the user interrupted."""
+    v = objective.start() if start is None else start
     try:
         objective.settle(v, 1.0)
         tracker(v, objective(v)[0])

@@ -82,6 +82,11 @@ def subspace(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], orders: Sequenc
     identification", Automatica 43(6).
     """
     lags = _lags(us, ys, max(orders))
+    if not allows(us, ys, max(orders)):
+        raise ValueError(
+            f"{sum(map(len, us))} samples (shortest record {min(map(len, us))}) are too few for a linear model of "
+            f"order {max(orders)}; give longer records or a smaller order"
+        )
     u_mean, y_mean = np.concatenate(us).mean(0), np.concatenate(ys).mean(0)
     Z, Y, U, kept = _pasts([u - u_mean for u in us], [y - y_mean for y in ys], lags)
     ny, width = Y.shape[1], ys[0].shape[1] + us[0].shape[1]
@@ -94,17 +99,17 @@ def subspace(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], orders: Sequenc
     return [s._replace(b=y_mean - s.dc_gain() @ u_mean) for s in systems]
 
 
+def allows(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], order: int) -> bool:
+    """Whether the records are long enough for that order."""
+    lags = _lags(us, ys, order)
+    return lags >= 2 and lags * ys[0].shape[1] >= order
+
+
 def _lags(us, ys, order: int) -> int:
     """Enough for the order, and few enough for ten equations an unknown."""
     samples, shortest = sum(map(len, us)), min(map(len, us))
     width = us[0].shape[1] + ys[0].shape[1]
-    lags = min(order + 15, shortest // 4, samples // (10 * width))
-    if lags * ys[0].shape[1] < order or lags < 2:
-        raise ValueError(
-            f"{samples} samples (shortest record {shortest}) are too few for a linear model of order {order}; "
-            "give longer records or a smaller order"
-        )
-    return lags
+    return min(order + 15, shortest // 4, samples // (10 * width))
 
 
 def _pasts(us, ys, p):

@@ -11,7 +11,9 @@ import optuna
 
 from .contract import CertificateError
 from .data import Experiment
-from .fit import FitResult, fit
+from .fit import fit
+from .fit_result import FitResult
+from .linear import linear_reference
 from .models import MODELS
 from .notebook import html_table
 from .restarts import error_of
@@ -59,6 +61,7 @@ def tune(
     if unknown or not kinds:
         raise ValueError(f"no models called {unknown}; kinds are some of {', '.join(MODELS)}")
     study = _study(storage, train, valid, kinds, (sizes, margins, priors), seed, options)
+    options = {"linear": linear_reference(train, valid, options.get("u_min"), options.get("u_max"))} | options
 
     def objective(trial):
         chosen = dict(

@@ -63,15 +63,18 @@ def fit(data, inputs, outputs, input_units, output_units, split, price, out, rep
         if page:
             identification_report(result, train, valid, test, page[0], rest["washout"], twin)
     score, proof = result.model.score(test, washout), result.certificate
+    beside = {} if result.linear is None else {"linear": result.linear.score(test, washout)}
     summary = {
         "report": None, **files, "kind": rest["kind"], "states": result.model.model.nx, **score_dict(score),
         "seconds": result.seconds, "iterations": len(result.history["loss"]), "kept": result.best_iteration,
+        "linear": score_dict(beside["linear"]) if beside else None,
         "interrupted": result.interrupted, "price": {p.output: p.points for p in paid} or None,
         "certificate": None if proof is None else json.loads(proof.to_json()),
     }  # fmt: skip
     proved = [*proof.rows(), *((f"price in FIT of {p.output}", str(p)) for p in paid)] if proof else []
     written = [*((name, str(path)) for name, path in files.items()), ("trained in", f"{result.seconds:.1f} s")]
-    show(summary, [score_rows(score), Rows("Certificate" if proof else "", (), proved), Rows("", (), written)], as_json)
+    proved = Rows("Certificate" if proof else "", (), proved)
+    show(summary, [score_rows(score, **beside), proved, Rows("", (), written)], as_json)
     return 0
 
 

@@ -59,13 +59,14 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def score_rows(score) -> Rows:
-    """FIT and RMSE of a Score."""
+def score_rows(score, **others) -> Rows:
+    """FIT and RMSE of a Score; others: Scores of other models by name, for their FIT beside it."""
     rows = [
-        (name, f"{f:.2f} %", f"{r:.5g} {unit}".strip())
-        for name, unit, f, r in zip(score.y_names, score.y_units, score.fit, score.rmse, strict=True)
+        (name, f"{f:.2f} %", f"{r:.5g} {unit}".strip(), *(f"{other.fit[j]:.2f} %" for other in others.values()))
+        for j, (name, unit, f, r) in enumerate(zip(score.y_names, score.y_units, score.fit, score.rmse, strict=True))
     ]
-    return Rows(f"Free run, {score.n_samples} samples", ("output", "FIT", "RMSE"), rows)
+    header = ("output", "FIT", "RMSE", *(f"FIT of a {name} model" for name in others))
+    return Rows(f"Free run, {score.n_samples} samples", header, rows)
 
 
 def score_dict(score) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def test_fit_writes_a_certified_model(folder, command):
     code, found = parsed(command(line, "--json", "--inputs", "valve 0,valve 1"))
     model = IdentifiedModel.load("m.safetensors")
     assert code == 0 and found["certificate"]["holds"] and found["fit"]["T0"] > 50
+    assert found["linear"]["fit"]["T0"] > 50
     assert (model.y_units, model.dt, found["model"]) == (("K",), 2.0, "m.safetensors")
     assert list(found["price"]) == ["T0"] and abs(found["price"]["T0"]) < 100
 

@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose
 from zoo import identified, inputs, quick_gru
 
 from rnn_control import GRU, MODELS, REN, Contracting, Experiment, fit
-from rnn_control.fit import _hold_out, _windows
 from rnn_control.kernel import make_kernel
 from rnn_control.objective import Objective
 from rnn_control.scaler import Scaler
+from rnn_control.windows import hold_out, windows
 
 
 def record(samples, seed):
@@ -20,7 +20,7 @@ def record(samples, seed):
 
 def objective(model, **options):
     train = record(60, 0)
-    data = _windows(Scaler.fit(train), train, None, 10)
+    data = windows(Scaler.fit(train), train, None, 10)
     options = dict(property=None, method="weighted", margin=0.01, estimate_x0=True) | options
     return Objective(model, make_kernel(model, compiled=False), data, **options)
 
@@ -67,8 +67,8 @@ def test_search_goes_deep_without_a_penalty(model, certificate):
 
 def test_held_out_blocks_judge_and_do_not_train():
     train = record(300, 0)
-    data = _windows(Scaler.fit(train), train, None, 10)
-    held = _hold_out(data)
+    data = windows(Scaler.fit(train), train, None, 10)
+    held = hold_out(data)
     assert 0.15 < held[0].mean() < 0.25
     assert not (data.w[0] * held[0]).any()
     assert (data.w[0] + held[0])[10:].all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rnn_control import ESN, GRU, LSTM, NNARX, REN, Experiment, GRUResetAfter, LipschitzRNN, fit
+from rnn_control import ESN, GRU, LSTM, NNARX, REN, Contracting, Experiment, GRUResetAfter, LipschitzRNN, fit
 from rnn_control.against_linear import compare_with_linear
 from rnn_control.identified import IdentifiedModel
 from rnn_control.linear import fit_linear, linear_error
@@ -83,7 +83,7 @@ def test_balanced_realisation_has_norm_one_at_most():
 
 
 def test_records_too_short_and_cells_without_start_are_named(linear):
-    with pytest.raises(ValueError, match="too few for a linear model of order 10"):
+    with pytest.raises(ValueError, match="too few for a linear model of order 1;"):
         fit_linear(record(50, 0), record(50, 1))
     with pytest.raises(ValueError, match="no linear start is known for esn"):
         start_linear(ESN(2, 2, 5), linear)
@@ -131,3 +131,48 @@ def test_a_drift_that_a_slow_state_could_follow_does_not_spoil_the_model():
     start = subspace([scaler.u_in(drifting.u)], [scaler.y_in(drifting.y)], [4])[0]
     assert linear_error(linear, drifting) <= linear_error(replace(linear, system=start), drifting)
     assert linear.score(test).mean_fit > 40
+
+
+def oscillation(samples, seed):
+    """A lightly damped plant, which a short search from a random start does not find."""
+    system = StateSpace(0.97 * np.array([[0.98, 0.2], [-0.2, 0.98]]), np.eye(2), np.eye(2), np.zeros(2))
+    u = np.repeat(np.random.default_rng(seed).uniform(-1, 1, (samples // 5, 2)), 5, 0)
+    y = system.simulate(np.zeros(2), u)
+    y = y + 0.3 * np.tanh(y)
+    return Experiment(u, y + 0.1 * y.std(0) * np.random.default_rng(seed + 9).normal(size=y.shape), 2.0)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("judge", ["validation", "held blocks"])
+def test_search_that_ends_below_the_linear_model_goes_on_from_it(kind, judge):
+    cell, options = CELLS[kind]
+    train, valid = oscillation(300, 0), oscillation(200, 1) if judge == "validation" else None
+    how = dict(certificate="delta_iss" if kind == "ren" else None, linear=fit_linear(train, valid, 2))
+    result = fit(cell(2, 2, 4, **options), train, valid, epochs=3, polish=20, progress=False, **how)
+    assert result.history["valid"][:4].min() > 1.1 * result.linear_error
+    assert result.history["valid"][result.best_iteration] <= 1.001 * result.linear_error
+
+
+CERTIFIED = [lambda: Contracting(LSTM(1, 1, 2), rate=0.99), lambda: REN(1, 1, 2), lambda: GRU(1, 1, 2)]
+
+
+@pytest.mark.parametrize("make", CERTIFIED, ids=["by construction", "ren", "enforced"])
+def test_floor_of_a_certified_cell_equals_the_linear_model(make):
+    u = np.repeat(np.random.default_rng(0).uniform(-1, 1, (60, 1)), 5, 0)
+    truth = StateSpace(np.diag([0.9, 0.7]), np.ones((2, 1)), np.ones((1, 2)), np.zeros(1))
+    train = Experiment(u, truth.simulate(np.zeros(2), u), 2.0)
+    options = dict(epochs=0, polish=0, progress=False)
+    result = fit(make(), train, train, linear=fit_linear(train, order=2), **options)
+    assert result.history["valid"][0] > 0.05
+    assert result.history["valid"][result.best_iteration] < 0.02 and result.certificate.holds
+
+
+def test_cell_without_linear_start_is_returned_with_a_warning():
+    with pytest.warns(UserWarning, match="a linear model of . states predicts better"):
+        fit(ESN(2, 2, 5), oscillation(300, 0), oscillation(200, 1), epochs=0, polish=0, progress=False)
+
+
+def test_linear_error_is_the_measure_of_the_search(data, third):
+    result = fit(REN(2, 2, 3), *data, epochs=0, polish=0, linear=third, progress=False)
+    error = third.score(data[1]).rmse / np.std(data[1].y[50:], axis=0)
+    assert_allclose(result.linear_error, np.sqrt((error**2).mean()), rtol=1e-6)
