@@ -1,7 +1,6 @@
 """Certified by construction: a model of any family whose explicit parameters cannot leave the certified set."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.func import functional_call
 from .certify import condition
 from .contract import roomiest_method
 from .model import Model, Params
+from .wrapped import Wrapped
 
 SOFTNESS = 0.05
 """Temperature of the maximum over rows, in margins: smooth for an optimiser, and never below the true maximum."""
@@ -17,7 +17,7 @@ ROUNDING = 1e-6
 """Room, in margins and in the rate, for parameters that are rounded after they were made."""
 
 
-class Contracting(Model):
+class Contracting(Wrapped):
     """The cell of `model`, with explicit parameters Phi(theta): recurrent weights multiplied by s(theta) in (0, 1].
 
     s is the largest factor for which the condition holds with the rate asked for, so Phi maps every theta into the
@@ -30,7 +30,6 @@ class Contracting(Model):
     """
 
     kind = "contracting"
-    recurrent = ()
 
     def __init__(
         self, model: Model, *, rate: float = 0.99, settling: float | None = None, dt: float | None = None,
@@ -40,8 +39,8 @@ class Contracting(Model):
             rate = rate_of(settling, dt)
         if not 0 < rate < 1:
             raise ValueError(f"rate is {rate}; it must lie between 0 and 1, e.g. 0.99")
-        super().__init__(model.nu, model.ny, model.nx, dict(model=model.spec(), rate=rate, property=property))
-        self.inner, self.rate, self.property = model, float(rate), property
+        super().__init__(model, model.nu, dict(rate=rate, property=property))
+        self.rate, self.property = float(rate), property
         self.method = roomiest_method(model, property, 1 - rate) if method == "auto" else method
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
@@ -111,30 +110,6 @@ class Contracting(Model):
 
     def by_construction(self, property: str) -> str | None:
         return self.method if property == self.property else None
-
-    def f(self, p: Params, x, u) -> Any:
-        return self.inner.f(p, x, u)
-
-    def g(self, p: Params, x) -> Any:
-        return self.inner.g(p, x)
-
-    def output_map(self, p):
-        return self.inner.output_map(p)
-
-    def output_box(self, p, u_max):
-        return self.inner.output_box(p, u_max)
-
-    def state_box(self, p, u_max):
-        return self.inner.state_box(p, u_max)
-
-    def iss(self, p, u_max):
-        return self.inner.iss(p, u_max)
-
-    def delta_iss(self, p, u_max):
-        return self.inner.delta_iss(p, u_max)
-
-    def comparison(self, p, u_max):
-        return self.inner.comparison(p, u_max)
 
 
 def rate_of(settling: float, dt: float | None) -> float:

@@ -12,6 +12,7 @@ from .certify import TRAINABLE, certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
 from .diagnose import warn
+from .drift import Drifting, follow_drift
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
@@ -22,10 +23,10 @@ from .models.network import Network
 from .objective import Objective
 from .readout import fit_readout
 from .scaler import Scaler
-from .search import Tracker, Validation, budget, goes_deep, optimise
+from .search import Found, Tracker, Validation, budget, goes_deep, optimise
 from .watch import Bar, Step
 from .weighting import Weighting
-from .windows import hold_out, windows
+from .windows import hold_out, ramps, windows
 
 NOTABLE = 0.02
 """Validation error, in deviations, by which a linear model has to be better for a warning: two points of FIT."""
@@ -48,6 +49,7 @@ def fit(
     patience: int = 400,
     prior: float = 1.0,
     weighting: Weighting | None = None,
+    drift: str | None = "auto",
     linear: LinearModel | None = None,
     u_min: np.ndarray | None = None,
     u_max: np.ndarray | None = None,
@@ -71,6 +73,9 @@ def fit(
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
     weighting: for records that are partly wrong, Huber() against single wild samples, MultiplicativeWeights() against
     whole stretches; the result's `weights` tell which ones were distrusted. valid is taken to be sound.
+    drift: "auto" looks in the residuals for a load that nobody recorded and that moved all along the record; where it
+    shows it is trained along, a ramp on the inputs of each record, and the result's `drift` tells how far it moved.
+    None: no such load.
     linear: the linear model of the same records and input box that must not be better; None identifies it. A search
     that ends with a larger validation error than it goes on from the linear model, for cells that `start_linear` knows.
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
@@ -82,7 +87,7 @@ def fit(
     on the way that had no proof, or worse than a linear model, is returned with a warning.
     Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
     """
-    _check_options(model, train, valid, certificate, method, initial)
+    _check_options(model, train, valid, certificate, method, initial, drift)
     _check_numbers(margin=margin, washout=washout, epochs=epochs, polish=polish, rate=rate, prior=prior)
     started, drawn = time.perf_counter(), {k: v.clone() for k, v in model.state_dict().items()}
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)
@@ -102,31 +107,42 @@ def fit(
     if enforced is not None:
         contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
-    objective = Objective(model, kernel, data, estimate_x0=initial == "estimated", **options)
-    held = hold_out(data) if valid is None and goes_deep(objective) else []
+    options["estimate_x0"] = initial == "estimated"
+    is_judged_by_blocks = valid is None and goes_deep(Objective(model, kernel, data, **options))
+    held = hold_out(data) if is_judged_by_blocks else []
     w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
     us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
     with Bar(f"fit {model.kind}", progress) as bar:
-        logs, total = [bar] if log is None else [bar, log], budget(objective, epochs, polish)
-        tracker = Tracker(objective, Validation(model, kernel, us, ys, w, held), logs, total)
-        interrupted, floor = optimise(objective, tracker, epochs, polish, rate, patience, seed), Floor()
+        logs = [bar] if log is None else [bar, log]
+
+        def search(model: Model, kernel, data, us, epochs, polish, rows=()) -> Found:
+            objective = Objective(model, kernel, data, **options)
+            validation = Validation(model, kernel, us, ys, w, held)
+            tracker = Tracker(objective, validation, logs, budget(objective, epochs, polish), started, rows)
+            return Found(objective, tracker, optimise(objective, tracker, epochs, polish, rate, patience, seed))
+
+        begun = {k: v.clone() for k, v in model.state_dict().items()}
+        found, floor = search(model, kernel, data, us, epochs, polish), Floor()
         try:
-            if not interrupted:
-                floor = find_floor(tracker, train, valid, u_min, u_max, linear)
-                interrupted = climb(floor, tracker, drawn, polish, patience, seed)
+            if not found.interrupted:
+                floor = find_floor(found.tracker, train, valid, u_min, u_max, linear)
+                found = found._replace(interrupted=climb(floor, found.tracker, drawn, polish, patience, seed))
         except KeyboardInterrupt:
-            interrupted = True
-    seconds = time.perf_counter() - started
-    return _result(objective, tracker, floor, scaler, train, certificate, seed, interrupted, seconds)
+            found = found._replace(interrupted=True)
+        if drift == "auto":
+            found = follow_drift(search, found, begun, data, ramps(train, window, washout), epochs, polish)
+    return _result(found, floor, scaler, train, certificate, seed, time.perf_counter() - started)
 
 
-def _result(objective, tracker, floor, scaler, train, certificate, seed, interrupted, seconds) -> FitResult:
+def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResult:
+    objective, tracker, interrupted = found
     if tracker.best is None:
         raise CertificateError(
             f"no {'' if certificate is None else certificate + ' '}model with a finite error was found in "
             f"{len(tracker.rows)} iterations; train longer, sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
+    drift = _drift(objective.model, scaler, train)
     objective.model = objective.model.plain()
     if certificate is not None:
         # judged during training with the trained weights of the norm; a user's check starts from none
@@ -139,8 +155,27 @@ def _result(objective, tracker, floor, scaler, train, certificate, seed, interru
     history = dict(loss=loss, valid=valid, residual=residual)
     _warn_of_poor(tracker, valid, floor)
     return FitResult(
-        identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, *floor
+        identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, drift, *floor
     )  # fmt: skip
+
+
+def _drift(model: Model, scaler: Scaler, train: Experiment) -> np.ndarray | None:
+    """The change over each record, of which the user is told; None where the model was trained without a drift."""
+    if not isinstance(model, Drifting):
+        return None
+    change = 2 * model.S.detach().numpy().T * scaler.u_half
+    labels = list(zip(train.u_names, train.u_units, strict=True))
+    moved = "; ".join(
+        ", ".join(f"{name} by {value:+.3g} {unit}".rstrip() for (name, unit), value in zip(labels, row, strict=True))
+        for row in change
+    )
+    warnings.warn(
+        f"the outputs drift as if the inputs had moved ({moved} over the record) although they did not: a "
+        "load that is not recorded. It was trained along, and the model stands for the load of the validation part, or "
+        "for the middle of the record without one; drift=None takes the record as it is",
+        stacklevel=4,
+    )
+    return change
 
 
 def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor):
@@ -163,7 +198,7 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor):
     )
 
 
-def _check_options(model, train, valid, certificate, method, initial):
+def _check_options(model, train, valid, certificate, method, initial, drift):
     if isinstance(model, IdentifiedModel) or not isinstance(model, Model):
         raise ValueError(f"model is a {type(model).__name__}; give an architecture such as GRU(nu=2, ny=2, size=8)")
     if (model.nu, model.ny) != (train.nu, train.ny):
@@ -188,6 +223,8 @@ def _check_options(model, train, valid, certificate, method, initial):
         )
     if initial not in ("estimated", "washout"):
         raise ValueError(f'initial is {initial!r}; choose "estimated" or "washout"')
+    if drift not in ("auto", None):
+        raise ValueError(f'drift is {drift!r}; choose "auto" or None')
 
 
 def _check_numbers(**numbers):

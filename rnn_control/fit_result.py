@@ -24,6 +24,8 @@ class FitResult:
     seconds: float
     weights: list[np.ndarray] = field(default_factory=list, repr=False)
     """Factor (T, ny) of every sample's weight by the last `weighting`, an array a record or window; ones without."""
+    drift: np.ndarray | None = None
+    """(records, nu): by how much an unrecorded load seems to have moved over each record, in the units of u."""
     linear: LinearModel | None = field(default=None, repr=False)
     """The linear model of the same records, None where there is none: see `linear_reference`."""
     linear_error: float = float("nan")

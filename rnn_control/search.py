@@ -6,7 +6,8 @@ is small, Levenberg-Marquardt takes the place of L-BFGS: it goes far deeper in t
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,17 +25,22 @@ from .watch import Step
 
 @dataclass
 class Tracker:
-    """Remembers every iterate's scores and the best iterate that is certified, and tells `logs` of each."""
+    """Remembers every iterate's scores and the best iterate that is certified, and tells `logs` of each.
+
+    budget: how many iterates it judges at most, beside those of an earlier search in `earlier`.
+    """
 
     objective: Objective
     valid: "Validation"
     logs: Sequence[Callable[[Step], object]]
-    total: int
+    budget: int
     started: float = field(default_factory=time.perf_counter)
+    earlier: InitVar[Sequence[tuple[float, float, float]]] = ()
     best: np.ndarray | None = None
     best_error: float = np.inf
-    best_iteration: int = 0
-    rows: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def __post_init__(self, earlier):
+        self.rows, self.best_iteration, self.total = list(earlier), len(earlier), self.budget + len(earlier)
 
     def __call__(self, v: np.ndarray, loss: float) -> None:
         bound = self.objective.bound(v)
@@ -95,6 +101,14 @@ class Validation:
         squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, yhat in parts)
         value = (squares / sum(float(w.sum()) for w in judging)) ** 0.5
         return value if np.isfinite(value) else np.inf
+
+
+class Found(NamedTuple):
+    """The end of a search."""
+
+    objective: Objective
+    tracker: Tracker
+    interrupted: bool
 
 
 STEP_WORTH, ROUNDS = 10, 5

@@ -1,31 +1,52 @@
 """What a training scores: windows of records, and blocks of them that are kept to judge it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from .data import Experiment
 from .literal import Batch
 from .scaler import Scaler
 
+BLOCKS = 20
+"""Blocks of a record of which every fifth is kept from a training that would learn its noise."""
+
 
 def windows(scaler: Scaler, train: Experiment, window: int | None, washout: int) -> Batch:
     """Normalised windows of at most `window` samples (None: whole records); the first `washout` have no weight.
 
-    Windows overlap by what has no weight. Missing outputs are interpolated, with weight zero.
+    Missing outputs are interpolated, with weight zero.
     """
     us, ys, ws = [], [], []
     for u, y, filled in zip(train.us, train.ys, train.interpolated().ys, strict=True):
-        u, y, filled, size = scaler.u_in(u), scaler.y_in(y), scaler.y_in(filled), min(window or len(u), len(u))
-        skip = min(washout, size // 4)
-        for start in (*range(0, len(u) - size, max(size - skip, 1)), len(u) - size):
-            us.append(u[start : start + size])
-            ys.append(filled[start : start + size])
-            ws.append(np.isfinite(y[start : start + size]).astype(float))
-            ws[-1][:skip] = 0
+        for part in cut(len(u), window, washout):
+            us.append(scaler.u_in(u[part]))
+            ys.append(scaler.y_in(filled[part]))
+            ws.append(np.isfinite(y[part]).astype(float))
+            ws[-1][: skipped(len(u), window, washout)] = 0
     return Batch(us, ys, ws)
 
 
-BLOCKS = 20
-"""Blocks of a record of which every fifth is kept from a training that would learn its noise."""
+def ramps(train: Experiment, window: int | None, washout: int) -> list[np.ndarray]:
+    """For each window (T, R): from -1 to 1 over the record r that it was cut from, in column r, and 0 elsewhere."""
+    found = []
+    for r, u in enumerate(train.us):
+        ramp = np.linspace(-1, 1, len(u))[:, None] * np.eye(len(train.us))[r]
+        found += [ramp[part] for part in cut(len(u), window, washout)]
+    return found
+
+
+def cut(length: int, window: int | None, washout: int) -> Iterator[slice]:
+    """Windows that overlap by what has no weight, the last one at the end of the record."""
+    size = min(window or length, length)
+    step = max(size - skipped(length, window, washout), 1)
+    for start in (*range(0, length - size, step), length - size):
+        yield slice(start, start + size)
+
+
+def skipped(length: int, window: int | None, washout: int) -> int:
+    """Samples at the start of each window whose errors do not count."""
+    return min(washout, min(window or length, length) // 4)
 
 
 def hold_out(data: Batch) -> list[np.ndarray]:

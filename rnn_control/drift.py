@@ -1,0 +1,168 @@
+"""A load that nobody recorded drifts while the record is made: seen in the residuals, and trained along.
+
+A free run cannot follow what is not among its inputs. Left alone, a drift biases the parameters, or is learned as a
+slow state that no other record shows. Where the residuals say so, training goes on with u + S d instead of u, where
+d are ramps over the records and S is estimated (a nuisance parameter, like the initial states); the model that is kept
+has neither.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .initial import initial_state
+from .kernel import Batch, Kernel, make_kernel
+from .model import Model, Params
+from .objective import Objective
+from .search import Found
+from .wrapped import Wrapped
+
+SHARE = 0.1
+"""Of the squared residuals; a drift that explains less is not looked for (records without one show at most 0.03)."""
+ROUNDS = (0.2, 1.0)
+"""Shares of the polishing for two searches with a drift: the first sharpens the level that the second starts from."""
+LARGEST_LOAD = 0.3
+"""Of the half width of the input box."""
+STEP = 1e-4
+"""Of the finite differences with respect to the load, normalised."""
+
+
+class Drifting(Wrapped):
+    """x(k+1) = f(x(k), u(k) + S d(k)),  y = g(x), with inputs (u, d): the load d (records,) acts along the inputs.
+
+    d is known, S (nu, records) is a free parameter. The conditions are those of f for d = 0, on the box of u.
+    """
+
+    kind = "drifting"
+
+    def __init__(self, model: Model, records: int):
+        super().__init__(model, model.nu + records, dict(records=records))
+        self.S = nn.Parameter(torch.zeros(model.nu, records, dtype=torch.float64))
+        self.recurrent = tuple(f"inner.{name}" for name in model.recurrent)
+
+    def theta(self) -> Params:
+        return Params({**self.inner.theta(), "S": self.S})
+
+    def f(self, p: Params, x, u) -> Any:
+        nu = self.inner.nu
+        return self.inner.f(p, x, u[:nu] + p.S @ u[nu:])
+
+    def output_box(self, p, u_max):
+        return self.inner.output_box(p, u_max[: self.inner.nu])
+
+    def state_box(self, p, u_max):
+        return self.inner.state_box(p, u_max[: self.inner.nu])
+
+    def iss(self, p, u_max):
+        return self.inner.iss(p, u_max[: self.inner.nu])
+
+    def delta_iss(self, p, u_max):
+        return self.inner.delta_iss(p, u_max[: self.inner.nu])
+
+    def comparison(self, p, u_max):
+        return self.inner.comparison(p, u_max[: self.inner.nu])
+
+
+def follow_drift(
+    search: Callable[..., Found], found: Found, begun: dict[str, Tensor], data: Batch, ramps: list[np.ndarray],
+    epochs: int, polish: int,
+) -> Found:  # fmt: skip
+    """The best of `found` and of searches with a load that ramps, where the residuals or the memory ask for one.
+
+    search(model, kernel, data, us, epochs, polish, rows) is the search itself. It goes on from what was found, or from
+    the parameters `begun` where what was found takes the drift for a memory of the initial states. The model is to
+    stand for the load of the validation part, whose level is found between searches; without one for that of the middle
+    of the records. An interrupt keeps the best so far.
+    """
+    tracker, model, kernel = found.tracker, found.objective.model, found.objective.kernel
+    if found.interrupted or tracker.best is None:
+        return found
+    us, ys, washout = tracker.valid.us, tracker.valid.ys, tracker.valid.washout
+    best, level, records = found, np.zeros(model.nu), ramps[0].shape[1]
+    still = [np.hstack([u, np.zeros((len(u), records))]) for u in us]
+    try:
+        is_anew = remembers(found.objective, tracker.best)
+        if not is_anew and not drifts(found.objective, tracker.best, data, ramps):
+            return found
+        if is_anew:
+            model.load_state_dict(begun)
+        drifting = Drifting(model, records)
+        compiled = make_kernel(drifting)
+        for part in ROUNDS if us else ROUNDS[-1:]:
+            if us and not is_anew:
+                level = level + level_of(kernel, model, us, ys, washout)
+            loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
+            found, is_anew = search(drifting, compiled, loaded, still, *length, found.tracker.rows), False
+            best = min(best, found, key=lambda one: one.tracker.best_error)
+            if found.interrupted or found.tracker.best is None:
+                break
+            found.objective.load(found.tracker.best)
+    except KeyboardInterrupt:
+        found = found._replace(interrupted=True)
+    best.tracker.rows = found.tracker.rows
+    return best._replace(interrupted=found.interrupted)
+
+
+def with_load(data: Batch, ramps: list[np.ndarray], level: np.ndarray) -> Batch:
+    """The batch with ramps as further inputs, its inputs lowered by the level that the model will stand for."""
+    return data._replace(u=[np.hstack([u - level, d]) for u, d in zip(data.u, ramps, strict=True)])
+
+
+def remembers(objective: Objective, v: np.ndarray) -> bool:
+    """Whether the initial states still show, after a quarter of the records, by more than the residuals."""
+    objective.load(v)
+    p, x0, data = objective.model.theta(), objective.initial_states(v), objective.data
+    runs, still = (objective.kernel.simulate(p, start, data.u) for start in (x0, 0 * x0))
+    memory, residual = 0.0, 0.0
+    for y, w, (_, yhat), (_, rest) in zip(data.y, data.w, runs, still, strict=True):
+        late = w * (np.arange(len(y)) >= len(y) // 4)[:, None]
+        memory, residual = memory + (late * (yhat - rest) ** 2).sum(), residual + (late * (y - yhat) ** 2).sum()
+    return bool(memory > residual)
+
+
+def drifts(objective: Objective, v: np.ndarray, data: Batch, ramps: list[np.ndarray]) -> bool:
+    """Whether loads that ramp explain SHARE of the residuals at v, beyond what constant loads explain."""
+    objective.load(v)
+    kernel, p, x0, nu = objective.kernel, objective.model.theta(), objective.initial_states(v), data.u[0].shape[1]
+
+    def runs(loads) -> np.ndarray:
+        shifted = [u + load for u, load in zip(data.u, loads, strict=True)]
+        return np.concatenate([yhat for _, yhat in kernel.simulate(p, x0, shifted)])
+
+    still, weights = runs([0.0] * len(ramps)), np.sqrt(np.concatenate(objective.data.w))
+    residual = (weights * (np.concatenate(data.y) - still)).ravel()
+
+    def effects(shapes):
+        """Of a load of each shape along each input, a column each."""
+        loads = [[STEP * shape[:, None] * np.eye(nu)[i] for shape in row] for row in shapes for i in range(nu)]
+        return np.stack([(weights * (runs(load) - still)).ravel() / STEP for load in loads], axis=1)
+
+    constant = effects([[np.ones(len(d)) for d in ramps]])
+    ramp = effects([[d[:, r] for d in ramps] for r in range(ramps[0].shape[1])])
+
+    def left(columns) -> float:
+        return float(((residual - columns @ np.linalg.lstsq(columns, residual, rcond=None)[0]) ** 2).sum())
+
+    alone = left(constant)
+    return np.isfinite(alone) and left(np.hstack([constant, ramp])) < (1 - SHARE) * alone
+
+
+def level_of(kernel: Kernel, model: Model, us, ys, washout: int, iterations: int = 4) -> np.ndarray:
+    """The constant load (nu,) that explains records best, by Gauss-Newton; initial states from their first samples."""
+    nu = us[0].shape[1]
+    level, p = np.zeros(nu), model.theta()
+    seen = np.concatenate([np.isfinite(y) & (np.arange(len(y)) >= washout)[:, None] for y in ys])
+
+    def residual(load):
+        starts = [initial_state(kernel, model, (u + load)[:washout], y[:washout]) for u, y in zip(us, ys, strict=True)]
+        runs = kernel.simulate(p, np.stack(starts), [u + load for u in us])
+        return np.concatenate([y - yhat for y, (_, yhat) in zip(ys, runs, strict=True)])[seen]
+
+    for _ in range(iterations):
+        e = residual(level)
+        J = np.stack([(e - residual(level + STEP * unit)) / STEP for unit in np.eye(nu)], axis=1)
+        level = np.clip(level + np.linalg.lstsq(J, e, rcond=None)[0], -LARGEST_LOAD, LARGEST_LOAD)
+    return level

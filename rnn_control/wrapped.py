@@ -1,0 +1,45 @@
+"""A model that differs from another one only in its parameters or inputs, for the time of its training."""
+
+from typing import Any
+
+from .model import Model, Params
+
+
+class Wrapped(Model):
+    """The equations and conditions of `inner`; what a subclass does not change is the inner model's."""
+
+    recurrent = ()
+
+    def __init__(self, inner: Model, nu: int, config: dict[str, Any]):
+        super().__init__(nu, inner.ny, inner.nx, dict(model=inner.spec(), **config))
+        self.inner = inner
+
+    def plain(self) -> Model:
+        return self.inner.plain()
+
+    def by_construction(self, property: str) -> str | None:
+        return self.inner.by_construction(property)
+
+    def f(self, p: Params, x, u) -> Any:
+        return self.inner.f(p, x, u)
+
+    def g(self, p: Params, x) -> Any:
+        return self.inner.g(p, x)
+
+    def output_map(self, p):
+        return self.inner.output_map(p)
+
+    def output_box(self, p, u_max):
+        return self.inner.output_box(p, u_max)
+
+    def state_box(self, p, u_max):
+        return self.inner.state_box(p, u_max)
+
+    def iss(self, p, u_max):
+        return self.inner.iss(p, u_max)
+
+    def delta_iss(self, p, u_max):
+        return self.inner.delta_iss(p, u_max)
+
+    def comparison(self, p, u_max):
+        return self.inner.comparison(p, u_max)
