@@ -40,7 +40,7 @@ class Bound(NamedTuple):
     input_gains: Tensor | None = None
     gain_rates: Tensor | None = None
 
-    def excess(self, margin: float) -> Tensor:
+    def excess(self, margin: float | Tensor) -> Tensor:
         """By how much the condition, and a rate of 1 - margin, are missed; all <= 0 if they are not.
 
         Row by row where the rate is a maximum over rows: smoother for an optimiser than the maximum.

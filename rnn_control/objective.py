@@ -8,6 +8,7 @@ from .bounds import Bound, perron_weights
 from .certify import condition, is_proved
 from .kernel import Batch, Kernel
 from .model import Model
+from .penalty import Penalty
 from .weighting import Weighting
 
 LARGEST_NOISE = 0.02
@@ -41,6 +42,7 @@ class Objective:
         self.n_theta, self.n_scale = sum(self.sizes), 0 if self.is_free or method != "weighted" else model.nx
         self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
         self.input_box = model.input_box()
+        self.violation = None if property is None or self.is_free else Penalty(model, property, method, margin)
         self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
 
     def reweigh(self, v: np.ndarray) -> None:
@@ -93,21 +95,17 @@ class Objective:
         self.load(v)
         if self.property is None:
             return None
+        w = self.log_scale_of(v).clip(-20, 20)
         with torch.no_grad():
-            return condition(
-                self.model, self.model.theta(), self.input_box, self.property, self.method, self.scale(v)[0]
-            )
+            scale = torch.from_numpy(np.exp(w)) if self.n_scale else None
+            return condition(self.model, self.model.theta(), self.input_box, self.property, self.method, scale)
 
     def is_certified(self, v: np.ndarray) -> bool:
         bound = self.bound(v)
         return bound is None or is_proved(bound)
 
-    def scale(self, v: np.ndarray):
-        """(weights, the leaf tensor of their logarithms) or (None, None)."""
-        if not self.n_scale:
-            return None, None
-        leaf = torch.from_numpy(v[self.n_theta : self.n_theta + self.n_scale].copy()).requires_grad_(True)
-        return leaf.clamp(-20, 20).exp(), leaf  # denormal weights would prove nothing
+    def log_scale_of(self, v: np.ndarray) -> np.ndarray:
+        return v[self.n_theta : self.n_theta + self.n_scale]
 
     def __call__(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         """J and its gradient; `rows` picks records (windows) for a stochastic step."""
@@ -120,18 +118,17 @@ class Objective:
         total = sum(float(w.sum()) for w in data.w)
         p = self.model.theta()
         loss, grads, x_grads = self.kernel.loss_grad(p, x0[pick], data)
-        outputs = [p[name] for name in grads]
-        cotangents = [torch.from_numpy(np.ascontiguousarray(g)) / total for g in grads.values()]
-        penalty, leaf = self.penalty_term(p, v)
-        if penalty is not None:
-            outputs, cotangents = [*outputs, penalty], [*cotangents, torch.ones_like(penalty)]
-        torch.autograd.backward(outputs, cotangents)
+        value, g_scale = loss / total, np.zeros(self.n_scale)
+        grads = {name: g / total for name, g in grads.items()}
+        if self.violation is not None:
+            cost = self.violation(p, self.log_scale_of(v))
+            value, g_scale = value + self.penalty * cost.value, self.penalty * cost.log_scale
+            grads = {name: g + self.penalty * cost.p[name] for name, g in grads.items()}
+        torch.autograd.backward([p[name] for name in grads], [torch.from_numpy(g) for g in grads.values()])
         self.error = (loss / total) ** 0.5
         theta = v[: self.n_theta]
-        value = loss / total + self.decay * float(theta @ theta)
-        value += 0.0 if penalty is None else float(penalty.detach())
+        value += self.decay * float(theta @ theta)
         g_theta = np.concatenate([np.zeros(f.numel()) if f.grad is None else f.grad.numpy().ravel() for f in self.free])
-        g_scale = leaf.grad.numpy() if leaf is not None and leaf.grad is not None else np.zeros(self.n_scale)
         g_x0 = np.zeros_like(x0)
         g_x0[pick] = x_grads / total
         value += self.prior_x0 * float((x0[pick] ** 2).mean()) * bool(self.n_x0)
@@ -171,23 +168,12 @@ class Objective:
 
     def penalty_slopes(self, v: np.ndarray) -> np.ndarray:
         """Gradients of those excesses that are positive, a row each."""
-        if self.is_free or self.property is None:
+        if self.violation is None:
             return np.zeros((0, len(v)))
-        w, leaf = self.scale(v)
-        bound = condition(self.model, self.model.theta(), self.input_box, self.property, self.method, w)
-        excess, wrt = bound.excess(self.margin), self.free if leaf is None else [*self.free, leaf]
+        leaf = torch.from_numpy(self.log_scale_of(v).copy()).requires_grad_(True)
+        excess, wrt = self.violation.excess(self.model.theta(), leaf), [*self.free, leaf]
         rows = np.zeros((int((excess > 0).sum()), len(v)))
         for row, value in zip(rows, excess[excess > 0], strict=True):
             parts = torch.autograd.grad(value, wrt, retain_graph=True, materialize_grads=True)
             row[: self.n_theta + self.n_scale] = np.concatenate([part.numpy().ravel() for part in parts])
         return rows
-
-    def penalty_term(self, p, v):
-        """penalty sum_i max(0, excess_i)^2 as a tensor, and the leaf of the log weights."""
-        if self.is_free or self.property is None:
-            return None, None
-        w, leaf = self.scale(v)
-        bound = condition(self.model, p, self.input_box, self.property, self.method, w)
-        # capped: far outside the set the slope alone has to lead back
-        excess = bound.excess(self.margin).clamp(min=0)
-        return self.penalty * torch.where(excess < 1, excess**2, 2 * excess - 1).sum(), leaf

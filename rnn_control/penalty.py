@@ -1,0 +1,114 @@
+"""What the violation of a condition costs a training, and its gradient: by torch, and compiled once that pays."""
+
+import subprocess
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functionalize, vjp
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from .certify import condition
+from .library import Library
+from .loops import Loops
+from .model import Model, Params
+from .trace import Untraceable
+
+PAYS = 300
+"""Evaluations by torch before one compiles: about what tracing and compiling take."""
+SOURCE = """
+#include <math.h>
+void evaluate(double *restrict m, const double *const *in, double *restrict out)
+{{
+  {statements}
+}}
+"""
+
+
+class Cost(NamedTuple):
+    """A penalty, and its gradient in the explicit parameters that are trained and in the logarithms of the scale."""
+
+    value: float
+    p: dict[str, np.ndarray]
+    log_scale: np.ndarray
+
+
+class Penalty:
+    """sum_i e_i^2 of the positive excesses e of a condition (see Bound.excess), 2 e_i - 1 where e_i > 1.
+
+    Linear from there on: far outside the set the slope alone has to lead back. log scale: logarithms of the weights of
+    a weighted condition, empty for any other.
+    """
+
+    def __init__(self, model: Model, property: str, method: str, margin: float):
+        self.model, self.property, self.method, self.margin = model, property, method, margin
+        self.box, self.calls, self.compiled = model.input_box(), 0, None
+
+    def excess(self, p: Params, log_scale: Tensor, box: Tensor | None = None, margin: Tensor | None = None) -> Tensor:
+        """By how much the condition, and the rate 1 - margin, are missed: all <= 0 if they are not."""
+        w = log_scale.clamp(-20, 20).exp() if len(log_scale) else None  # denormal weights would prove nothing
+        bound = condition(self.model, p, self.box if box is None else box, self.property, self.method, w)
+        return bound.excess(self.margin if margin is None else margin)
+
+    def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
+        self.calls += 1
+        if self.calls == PAYS:
+            self.compiled = compiled(self, p, torch.from_numpy(log_scale))
+        return (self.compiled or self.by_torch)(p, log_scale)
+
+    def by_torch(self, p: Params, log_scale: np.ndarray) -> Cost:
+        q = Params({k: v.detach().requires_grad_(v.requires_grad) for k, v in p.items()})
+        leaf = torch.from_numpy(log_scale.copy()).requires_grad_(True)
+        wrt = {k: v for k, v in q.items() if v.requires_grad}
+        value = summed(self.excess(q, leaf))
+        *grads, slope = torch.autograd.grad(value, [*wrt.values(), leaf], materialize_grads=True)
+        return Cost(value.item(), {k: g.numpy() for k, g in zip(wrt, grads, strict=True)}, slope.numpy())
+
+
+def summed(excess: Tensor) -> Tensor:
+    e = excess.clamp(min=0)
+    return torch.where(e < 1, e**2, 2 * e - 1).sum()
+
+
+def compiled(penalty: Penalty, p: Params, log_scale: Tensor) -> "CompiledPenalty | None":
+    """None where the condition cannot be traced (a singular value, a number that decides what is computed)."""
+    try:
+        return CompiledPenalty(penalty, p, log_scale)
+    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError):
+        return None
+
+
+class CompiledPenalty:
+    """The same by C loops: value and gradient as torch writes them down for the parameters p."""
+
+    def __init__(self, penalty: Penalty, p: Params, log_scale: Tensor):
+        self.wrt = [k for k, v in p.items() if v.requires_grad]
+        self.fixed = [penalty.box, torch.tensor(float(penalty.margin), dtype=torch.float64)]
+        names, wrt = list(p), self.wrt
+
+        def joint(box, margin, *values):
+            given = dict(zip(names, values, strict=False))
+
+            def value(log_scale, *free):
+                q = Params({**given, **dict(zip(wrt, free, strict=True))})
+                return summed(penalty.excess(q, log_scale, box, margin))
+
+            cost, back, *_ = vjp(value, values[-1], *(given[k] for k in wrt))
+            return cost, *back(torch.ones_like(cost))
+
+        values = [*self.fixed, *(v.detach() for v in p.values()), log_scale]
+        graph = make_fx(functionalize(joint, remove="mutations"))(*values).graph
+        graph.eliminate_dead_code()
+        loops = Loops(graph)
+        ends = pairwise(accumulate(loops.sizes, initial=0))
+        self.parts, self.size, self.memory = [slice(*ab) for ab in ends], sum(loops.sizes), 8 * loops.memory
+        self.library = Library(SOURCE.format(statements="\n  ".join(loops.lines)))
+
+    def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
+        out = np.empty(self.size)
+        values = [*self.fixed, *(v.contiguous() for v in p.values()), np.ascontiguousarray(log_scale)]
+        self.library.call("evaluate", self.memory, values, out)
+        value, slope, *grads = (out[part] for part in self.parts)
+        return Cost(float(value[0]), {k: g.reshape(p[k].shape) for k, g in zip(self.wrt, grads, strict=True)}, slope)

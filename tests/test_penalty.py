@@ -1,0 +1,73 @@
+"""The compiled penalty of a violated condition is torch's, value and gradient, and takes its place where it pays."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from zoo import ZOO, randomised
+
+from rnn_control import penalty
+from rnn_control.penalty import CompiledPenalty, Penalty
+
+TRACED = [(kind, "weighted") for kind in ("gru", "gru_reset_after", "lstm", "esn", "nnarx", "lipschitz_rnn")]
+TRACED += [("gru", "published"), ("gru_reset_after", "published")]
+"""Conditions of elementwise operations, products and maxima: all but those with singular values, and networks."""
+
+
+def violated(kind, method, spread=0.3):
+    """(penalty, explicit parameters, log scale) far outside the certified set."""
+    model = randomised(ZOO[kind](2, 2, 4), 0, spread)
+    log_scale = np.random.default_rng(0).normal(size=model.nx if method == "weighted" else 0)
+    return Penalty(model, "delta_iss", method, 0.5), model.theta(), log_scale
+
+
+def compiled(cost, p, log_scale):
+    return CompiledPenalty(cost, p, torch.from_numpy(log_scale))
+
+
+@pytest.fixture(params=TRACED, ids="-".join, scope="module")
+def both(request):
+    """Costs by torch and by the loops, traced at other parameters than those they are asked for."""
+    cost, p, log_scale = violated(*request.param)
+    loops = compiled(cost, violated(*request.param, spread=0.01)[1], 0 * log_scale)
+    return cost.by_torch(p, log_scale), loops(p, log_scale)
+
+
+def test_compiled_penalty_has_the_value_of_torch(both):
+    assert both[0].value > 0
+    assert_allclose(both[1].value, both[0].value, rtol=1e-12)
+
+
+def test_compiled_penalty_has_the_gradient_of_torch(both):
+    assert both[1].p.keys() == both[0].p.keys() and any(g.any() for g in both[0].p.values())
+    for name, g in both[0].p.items():
+        assert_allclose(both[1].p[name], g, rtol=1e-10, atol=1e-10 * abs(g).max())
+
+
+def test_compiled_penalty_has_the_slope_in_the_scale_of_torch(both):
+    assert_allclose(both[1].log_scale, both[0].log_scale, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["Ur", "bz", "Wf"])
+@pytest.mark.parametrize("method", ["published", "weighted"])
+def test_what_is_no_number_stays_none(method, name):
+    cost, p, log_scale = violated("gru", method)
+    loops = compiled(cost, p, log_scale)
+    p[name] = torch.full_like(p[name], torch.nan, requires_grad=True)
+    assert np.isnan(loops(p, log_scale).value) and np.isnan(cost.by_torch(p, log_scale).value)
+
+
+@pytest.mark.parametrize("kind, is_traced", [("gru", True), ("cascade", False)])
+def test_penalty_is_compiled_once_it_pays_and_where_it_can_be(kind, is_traced, monkeypatch):
+    monkeypatch.setattr(penalty, "PAYS", 3)
+    cost, p, log_scale = violated(kind, "weighted")
+    values = [cost(p, log_scale).value for _ in range(4)]
+    assert (cost.compiled is not None) == is_traced
+    assert_allclose(values, values[0], rtol=1e-12)
+
+
+def test_fulfilled_condition_costs_nothing():
+    cost, p, log_scale = violated("gru", "weighted", 1e-3)
+    cost.margin, log_scale = 0.1, 0 * log_scale
+    found = compiled(cost, p, log_scale)(p, log_scale)
+    assert found.value == 0 and not any(g.any() for g in found.p.values())
