@@ -1,5 +1,8 @@
 """One training step (simulation of the records, squared error, all gradients): ours against what else steps in time.
 
+Then what stability adds: the penalty of a violated condition with its gradient as a share of our own step, the record
+as long as said, 32 units (goal: 5 %); and the seconds that the matrix inequality takes for 16 units (goal: 30).
+
     python benchmarks/training_speed.py [--quick] [--json PATH]
 
 Interleaved in one process on one thread; CPU time (other work on the machine hardly shows), the median over rounds of
@@ -20,8 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rnn_control import MODELS, kernel
+from rnn_control import MODELS, certify, kernel
+from rnn_control.certify import TRAINABLE
+from rnn_control.contract import contract
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel
+from rnn_control.penalty import PAYS, Penalty
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="four cases, three rounds")
@@ -35,6 +41,12 @@ CASES = [("gru", 8, 500, 1), ("lstm", 8, 500, 1), ("lipschitz_rnn", 8, 500, 1), 
 if not args.quick:
     CASES += [("gru", 8, 2000, 1), ("gru", 32, 500, 1), ("gru", 32, 2000, 1), ("gru", 64, 500, 1), ("lstm", 32, 500, 1)]
     CASES += [("nnarx", 12, 500, 1), ("esn", 100, 500, 1), ("gru", 32, 500, 16), ("lstm", 64, 500, 16)]
+PENALTIES = [("gru", 2000)]
+INEQUALITIES = ["gru"]
+if not args.quick:
+    PENALTIES = [(kind, T) for kind in ("gru", "lstm", "esn", "nnarx", "lipschitz_rnn") for T in (500, 2000, 8000)]
+    INEQUALITIES += ["lstm"]
+SHARE, SECONDS = 0.05, 30  # of a step for a penalty, for a matrix inequality
 LITERAL_GOALS = {8: 400, 32: 100, 64: 25}  # for one record
 JAX = importlib.import_module("jax") if importlib.util.find_spec("jax") else None
 
@@ -144,6 +156,29 @@ def contestants(kind, size, model, p, x0, data):
         yield f"jax {JAX.__version__}", scan, double
 
 
+def penalties(kind, samples):
+    """Our step, and the penalties of the conditions by name, each as late in a training as it gets."""
+    model, p, x0, data = problem(kind, 32, samples, 1)
+    double = CompiledKernel(model, tuple(k for k, v in p.items() if v.requires_grad))
+    found = {}
+    for method in TRAINABLE["delta_iss"]:
+        cost = Penalty(model, "delta_iss", method, margin=0.5)
+        found[method] = partial(cost, p, np.zeros(model.nx if method == "weighted" else 0))
+        for _ in range(PAYS):
+            found[method]()
+    return partial(double.loss_grad, p, x0, data), found
+
+
+def inequality(kind):
+    """Certifying a model of 16 units by a matrix inequality; CPU time in s."""
+    model = MODELS[kind](2, 2, 16)
+    contract(model, "delta_iss", "weighted", 0.02)
+    start = time.process_time()
+    if not certify(model, method="lmi").holds:
+        raise SystemExit(f"{kind} 16: the matrix inequality certifies nothing")
+    return time.process_time() - start
+
+
 rows = []
 print(f"{'case':34s}{'rival':>14s}{'rival ms':>10s}{'ours ms':>9s}{'ratio':>7s}{'goal':>6s}")
 for kind, size, samples, records in CASES:
@@ -166,5 +201,21 @@ else:
     ratio = statistics.median(row["ratio"] for row in rows if row["rival"].startswith("jax"))
     print(f"jax lax.scan: median ratio {ratio:.1f} (goal 3)")
     rows.append(dict(name="jax, median", value=None, unit="-", rival="jax", ratio=ratio, goal=3, met=ratio >= 3))
+
+print(f"\n{'what stability adds':34s}{'step ms':>24s}{'ms':>9s}{'share':>7s}{'goal':>6s}")
+for kind, samples in PENALTIES:
+    step, found = penalties(kind, samples)
+    times = [(milliseconds(step), *map(milliseconds, found.values())) for _ in range(ROUNDS)]
+    base, *costs = (statistics.median(side) for side in zip(*times, strict=True))
+    for method, cost in zip(found, costs, strict=True):
+        name, share = f"{kind} 32, T = {samples}, {method}", cost / base
+        met = share <= SHARE
+        print(f"{name:34s}{base:24.3f}{cost:9.3f}{share:7.1%}{SHARE:6.0%}{' missed' * (not met)}", flush=True)
+        rows.append(dict(name=name, value=cost, unit="ms", rival="training step", ratio=share, goal=SHARE, met=met))
+for kind in INEQUALITIES:
+    seconds = statistics.median(inequality(kind) for _ in range(1 if args.quick else 3))
+    name, met = f"{kind} 16, matrix inequality", seconds <= SECONDS
+    print(f"{name:34s}{seconds:32.1f}s{SECONDS:12d}s{' missed' * (not met)}", flush=True)
+    rows.append(dict(name=name, value=seconds, unit="s", rival="none", ratio=None, goal=SECONDS, met=met))
 if args.json:
     args.json.write_text(json.dumps(rows, indent=1))
