@@ -1,45 +1,79 @@
-"""The model's functions as C by CasADi, stripped to what a controller calls: static, and free of warnings."""
+"""The model as C: CasADi's code, stripped to what a solver calls, and around it that of the Jacobians."""
 
 import re
+from importlib.resources import files
 
 import casadi as ca
 
+from .c_programme import ProgrammeText
 from .cell import Cell
-from .compiled import FAST_PRODUCT, PRODUCT
 from .scales import Scales, scaled_expressions
 from .system import System
 
 COMMENT = re.compile(r"^  /\* #\d+:.*?\*/\n", re.M | re.S)
 # CasADi's functions to be asked for sizes and sparsity from outside
 INTERFACE = re.compile(
-    r"^[\w* ]+\bmodel_(?:casadi|roll|cell|curve|output)_\w+\([^)]*\) ?\{(?:[^\n]*\}\n|.*?^\}\n)\n?", re.M | re.S
+    r"^[\w* ]+\b(?:model|parts)_(?:casadi|roll|cell|curve|output)_\w+\([^)]*\) ?\{(?:[^\n]*\}\n|.*?^\}\n)\n?",
+    re.M | re.S,
 )
 PATTERN = re.compile(r"^static const casadi_int (casadi_s\d+)\[\d+\] =\s*\{.*?\};\n", re.M | re.S)
-EXPORTED = re.compile(r"^(?=(?:int|void|casadi_real) (?:casadi|model)_\w+\()", re.M)
+EXPORTED = re.compile(r"^(?=(?:int|void|casadi_real) (?:casadi|model|parts)_\w+\()", re.M)
 BODY = re.compile(r"^(static int casadi_f\d+\(.*?\) \{\n)", re.M)
 ARGUMENTS = "  (void)arg, (void)res, (void)iw, (void)w, (void)mem;\n"
+# CasADi's dense product runs down the rows of A in its inner loop; down a column it is several times as fast
+PRODUCT = re.compile(r"void casadi_mtimes_dense\(.*?\n}\n", re.DOTALL)
+FAST_PRODUCT = """static void casadi_mtimes_dense(const casadi_real* x, casadi_int m, casadi_int n,
+    const casadi_real* y, casadi_int cols, casadi_real* z, casadi_int tr) {
+  if (!tr) {
+    add_product((int) m, (int) n, (int) cols, x, y, (int) n, z, (int) m);
+    return;
+  }
+  for (casadi_int i = 0; i < cols; ++i)
+    for (casadi_int j = 0; j < n; ++j) {
+      casadi_real sum = 0;
+      for (casadi_int k = 0; k < m; ++k) sum += x[j*m + k]*y[i*m + k];
+      z[i*n + j] += sum;
+    }
+}
+"""
 
 
-def model_functions(cell: Cell, system: System, scales: Scales) -> tuple[ca.Function, ...]:
-    """model_roll, model_cell, model_curve, and model_output: y = g(x), scaled."""
+def output_function(system: System, scales: Scales) -> ca.Function:
+    """model_output: y = g(x), scaled."""
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
     _, g = scaled_expressions(system, scales, x, u)
-    return *cell, ca.Function("model_output", [x], [ca.densify(g)], {"cse": True})
+    return ca.Function("model_output", [x], [ca.densify(g)], {"cse": True})
 
 
-def model_text(functions: tuple[ca.Function, ...]) -> str:
-    """C99 of the functions, all static.
+class Model:
+    """model_roll, model_cell, model_curve and others of CasADi as static functions of C99."""
 
-    Raises: ValueError for a model that CasADi cannot write as C.
-    """
-    generator = ca.CodeGenerator("model", {"with_header": False})
-    try:
-        for F in functions:
-            generator.add(F)
-        text = generator.dump()
-    except RuntimeError as failure:
-        raise ValueError(f"the model cannot be written as C: {str(failure).strip()[:300]}") from failure
-    text = INTERFACE.sub("", COMMENT.sub("", PRODUCT.sub(FAST_PRODUCT, text, count=1)))
-    text = BODY.sub(rf"\1{ARGUMENTS}", EXPORTED.sub("static ", text.replace("CASADI_SYMBOL_EXPORT ", "")))
-    # a sparsity pattern that only the interface named: its definition and the macro of its name are left
-    return PATTERN.sub(lambda found: found[0] if len(re.findall(rf"\b{found[1]}\b", text)) > 2 else "", text)
+    def __init__(self, cell: Cell, *others: ca.Function):
+        self.roll, self._functions = cell.roll, (cell.roll, cell.cell.parts, cell.curve.parts, *others)
+        self._programmes = tuple(ProgrammeText(p) for p in (cell.cell, cell.curve))
+
+    def sizes(self) -> dict[str, int]:
+        """SZ_ARG, SZ_RES, SZ_IW, SZ_W: of the vectors that the functions need, CasADi's names."""
+        names = self._programmes[0].sizes
+        return {
+            name: max(
+                *(getattr(F, name.lower())() for F in self._functions), *(p.sizes[name] for p in self._programmes)
+            )
+            for name in names
+        }
+
+    def text(self) -> str:
+        """Raises ValueError for a model that CasADi cannot write as C."""
+        generator = ca.CodeGenerator("model", {"with_header": False})
+        try:
+            for F in self._functions:
+                generator.add(F)
+            text = generator.dump()
+        except RuntimeError as failure:
+            raise ValueError(f"the model cannot be written as C: {str(failure).strip()[:300]}") from failure
+        text = INTERFACE.sub("", COMMENT.sub("", PRODUCT.sub(FAST_PRODUCT, text, count=1)))
+        text = BODY.sub(rf"\1{ARGUMENTS}", EXPORTED.sub("static ", text.replace("CASADI_SYMBOL_EXPORT ", "")))
+        # a sparsity pattern that only the interface named: its definition and the macro of its name are left
+        text = PATTERN.sub(lambda found: found[0] if len(re.findall(rf"\b{found[1]}\b", text)) > 2 else "", text)
+        product = (files("mpc") / "c" / "product.c").read_text(encoding="utf-8")
+        return "\n".join((product, text, *(p.text() for p in self._programmes)))

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from .c_model import model_functions, model_text
+from .c_model import Model, output_function
+from .c_numbers import numbers
 from .cell import build_cell
 from .compiled import NOINLINE, sizes, template
-from .condensed import FREE, MAX_ITER, CondensedSolver, scaled_settings
+from .condensed import MAX_ITER, CondensedSolver, scaled_settings
 from .nmpc import NMPC
 from .observers import OffsetFreeObserver
 from .target import SteadyTarget
 
-PER_LINE = 5
 INCLUDES = '#include "controller.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n'
 # a time limit needs a clock, which C99 does not have
 NO_CLOCK = "static double seconds_now(void) { return 0; }"
@@ -28,9 +28,8 @@ class ControllerText:
 
     def __init__(self, c: NMPC, observer: OffsetFreeObserver, solver: CondensedSolver):
         self._c, self._observer, self._solver, self._problem = c, observer, solver, c._problem
-        cell = build_cell(c.system, c.scales)
-        self._functions = model_functions(cell, c.system, c.scales)
-        self._sizes = sizes(self._functions, self._problem.blocks)
+        self._model = Model(build_cell(c.system, c.scales), output_function(c.system, c.scales))
+        self._sizes = sizes(self._model, self._problem.blocks)
 
     def header(self) -> str:
         """controller.h; every name in it begins with mpc or MPC."""
@@ -46,7 +45,7 @@ class ControllerText:
         """
         lines = [INCLUDES, *(f"#define {m} MPC_{m}" for m in MACROS), *(f"typedef mpc_{t} {t};" for t in TYPES)]
         lines += [f"#define {name} {value}" for name, value in self._limits().items()]
-        lines += ["", NOINLINE, model_text(self._functions), *self._constants(), "", NO_CLOCK, ""]
+        lines += ["", NOINLINE, self._model.text(), *self._constants(), "", NO_CLOCK, ""]
         end, name = self._end()
         return "\n".join([*lines, template("qp.c", "horizon.c", "sqp.c", "linear.c", "target.c", "observer.c")]
                          + end + [template(name, "controller.c", "start.c")])  # fmt: skip
@@ -99,13 +98,6 @@ def array(name: str, values: np.ndarray) -> str:
     shape = "".join(f"[{n}]" for n in values.shape)
     inside = numbers(values) if values.ndim == 1 else f"{{\n{(',' + chr(10)).join(map(numbers, values))}}}"
     return f"static const double {name}{shape} = {inside};"
-
-
-def numbers(values: np.ndarray) -> str:
-    """{...}, exact; NaN is NAN, and infinity a number too large to matter."""
-    words = ["NAN" if np.isnan(v) else repr(float(np.clip(v, -FREE, FREE))) for v in np.asarray(values, float)]
-    lines = [", ".join(words[i : i + PER_LINE]) for i in range(0, len(words), PER_LINE)]
-    return f"{{{', '.join(lines) if len(lines) < 2 else (',' + chr(10) + '  ').join(lines)}}}"
 
 
 def _struct(kind: str, name: str, parts: list[str]) -> str:

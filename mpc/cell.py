@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import casadi as ca
 
 from .jacobian import jacobian
+from .programme import Programme
 from .scales import Scales, scaled_expressions
 from .system import System
 
@@ -18,20 +19,23 @@ class Cell(NamedTuple):
     """
 
     roll: ca.Function
-    cell: ca.Function
-    curve: ca.Function
+    cell: Programme
+    curve: Programme
 
 
 def build_cell(system: System, scales: Scales) -> Cell:
     """The three functions, matrix operations throughout (a network expanded to scalars is slow to build and to run)."""
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
-    f, y, _, _ = _next(system, scales, x, u)
+    f, y, g, x_next = _next(system, scales, x, u)
     roll = ca.Function("model_roll", [x, u], [ca.densify(f), ca.densify(y)], OPTIONS)
-    return Cell(roll, build_step(system, scales), build_curve(system, scales))
+    (C,) = ca.graph_substitute([jacobian(g, x_next)], [x_next], [f])
+    cell = Programme("model_cell", [x, u], [f, y, C], f, [x, u], place=2)
+    arguments, gradient = _gradient(system, scales)
+    return Cell(roll, cell, Programme("model_curve", arguments, [], gradient, arguments[:2]))
 
 
 def build_step(system: System, scales: Scales) -> ca.Function:
-    """Cell's cell alone."""
+    """Cell's cell as one function of CasADi."""
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
     f, y, g, x_next = _next(system, scales, x, u)
     (C,) = ca.graph_substitute([jacobian(g, x_next)], [x_next], [f])
@@ -40,7 +44,13 @@ def build_step(system: System, scales: Scales) -> ca.Function:
 
 
 def build_curve(system: System, scales: Scales) -> ca.Function:
-    """Cell's curve alone."""
+    """Cell's curve as one function of CasADi."""
+    arguments, gradient = _gradient(system, scales)
+    return ca.Function("model_curve", arguments, [jacobian(gradient, *arguments[:2])], OPTIONS)
+
+
+def _gradient(system: System, scales: Scales) -> tuple[list[Any], Any]:
+    """(x, u, lam, mu), and the derivative of lam' f + mu' g with respect to (x, u)."""
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
     lam, mu = ca.MX.sym("lam", system.nx), ca.MX.sym("mu", system.ny)
     f, _, g, x_next = _next(system, scales, x, u)
@@ -48,7 +58,7 @@ def build_curve(system: System, scales: Scales) -> ca.Function:
     a = ca.MX.sym("a", system.nx)
     gradient = ca.vertcat(ca.jtimes(f, x, a, True), ca.jtimes(f, u, a, True))
     (gradient,) = ca.graph_substitute([gradient], [a], [adjoint])
-    return ca.Function("model_curve", [x, u, lam, mu], [jacobian(gradient, x, u)], OPTIONS)
+    return [x, u, lam, mu], gradient
 
 
 def _next(system: System, scales: Scales, x: Any, u: Any) -> tuple[Any, Any, Any, Any]:

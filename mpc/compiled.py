@@ -4,48 +4,25 @@ import ctypes
 import hashlib
 import os
 import platform
-import re
 import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import casadi as ca
 
+from .c_model import Model
 from .cell import Cell
 
 SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "library.c")
+# what the text of a solver depends on, beside its system and horizon
+GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
 HEADERS = "#include <math.h>\n#include <string.h>\n#include <stddef.h>\n"
 NOINLINE = "#if defined(__GNUC__)\n#define NOINLINE __attribute__((noinline))\n#else\n#define NOINLINE\n#endif\n"
-# CasADi's dense product runs down the rows of A in its inner loop; down a column it is five times as fast
-PRODUCT = re.compile(r"void casadi_mtimes_dense\(.*?\n}\n", re.DOTALL)
-FAST_PRODUCT = """NOINLINE static void casadi_mtimes_dense(const casadi_real* x, casadi_int m, casadi_int n,
-    const casadi_real* y, casadi_int cols, casadi_real* z, casadi_int tr) {
-  for (casadi_int i = 0; i < cols; ++i) {
-    if (tr) {
-      const casadi_real* b = y + i*m;
-      for (casadi_int j = 0; j < n; ++j) {
-        casadi_real sum = 0;
-        for (casadi_int k = 0; k < m; ++k) sum += x[j*m + k]*b[k];
-        z[i*n + j] += sum;
-      }
-      continue;
-    }
-    casadi_real* restrict c = z + i*m;
-    const casadi_real* b = y + i*n;
-    casadi_int k = 0;
-    for (; k + 3 < n; k += 4) {
-      const casadi_real* restrict a = x + k*m;
-      for (casadi_int j = 0; j < m; ++j) c[j] += a[j]*b[k] + a[j+m]*b[k+1] + a[j+2*m]*b[k+2] + a[j+3*m]*b[k+3];
-    }
-    for (; k < n; ++k) for (casadi_int j = 0; j < m; ++j) c[j] += x[k*m + j]*b[k];
-  }
-}
-"""
 
 
 def find_compiler() -> str | None:
@@ -65,26 +42,18 @@ def template(*names: str) -> str:
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-def sizes(functions: Sequence[ca.Function], blocks: tuple[int, ...]) -> dict[str, int]:
-    """The macros that c/types.h is written in; blocks[k] is the move that stage k belongs to.
-
-    functions: model_roll, and whatever else the solver calls
-    """
-    (nx, nu), ny = (functions[0].size1_in(i) for i in (0, 1)), functions[0].size1_out(1)
-    found = {"N": len(blocks), "NX": nx, "NU": nu, "NY": ny, "NB": blocks[-1] + 1, "NV": (blocks[-1] + 1) * nu}
-    work = ("SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
-    return found | {name: max(getattr(F, name.lower())() for F in functions) for name in work}
+def sizes(model: Model, blocks: tuple[int, ...]) -> dict[str, int]:
+    """The macros that c/types.h is written in; blocks[k] is the move that stage k belongs to."""
+    (nx, nu), ny, moves = (model.roll.size1_in(i) for i in (0, 1)), model.roll.size1_out(1), blocks[-1] + 1
+    return {"N": len(blocks), "NX": nx, "NU": nu, "NY": ny, "NB": moves, "NV": moves * nu, **model.sizes()}
 
 
 def source(cell: Cell, blocks: tuple[int, ...]) -> str:
     """The whole solver as C."""
-    defines = [f"#define {name} {value}" for name, value in sizes(cell, blocks).items()]
+    model = Model(cell)
+    defines = [f"#define {name} {value}" for name, value in sizes(model, blocks).items()]
     defines.append(f"#define BLOCKS {{{', '.join(map(str, blocks))}}}")
-    generator = ca.CodeGenerator("model", {"with_header": False})
-    for F in cell:
-        generator.add(F)
-    model = PRODUCT.sub(FAST_PRODUCT, generator.dump(), count=1)
-    return "\n".join((HEADERS, NOINLINE, model, *defines, template(*SOLVER)))
+    return "\n".join((HEADERS, NOINLINE, model.text(), *defines, template(*SOLVER)))
 
 
 def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
@@ -95,14 +64,14 @@ def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
     compiler = find_compiler()
     if compiler is None:
         return None
-    parts = (*key, template(*SOLVER), FAST_PRODUCT, compiler, *FLAGS, ca.CasadiMeta.version(), _processor())
+    parts = (*key, template(*SOLVER), *_generators(), compiler, *FLAGS, ca.CasadiMeta.version(), _processor())
     path = cache_folder() / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}.so"
     try:
         if not path.exists():
             _compile(compiler, make(), path)
         library = ctypes.CDLL(str(path))
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as failure:
-        # RuntimeError is CasADi's, for a model that it cannot write as C
+    except (OSError, ValueError, subprocess.CalledProcessError) as failure:
+        # ValueError: a model that CasADi cannot write as C
         words = failure.stderr.decode() if isinstance(failure, subprocess.CalledProcessError) else str(failure)
         text = f"the controller runs without compiled code, several times slower: {words.strip()[:500]}"
         warnings.warn(text, RuntimeWarning, stacklevel=5)
@@ -123,6 +92,10 @@ def _compile(compiler: str, text: str, path: Path) -> None:
         subprocess.run([compiler, *FLAGS, "-c", str(c), "-o", str(o)], check=True, capture_output=True)
         subprocess.run([compiler, "-shared", str(o), "-o", str(so), "-lm"], check=True, capture_output=True)
         os.replace(so, path)
+
+
+def _generators() -> Iterator[str]:
+    return ((files("mpc") / name).read_text(encoding="utf-8") for name in GENERATORS)
 
 
 def _processor() -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .c_numbers import FREE
 from .cell import build_cell
 from .compiled import load, source
 from .ocp import HorizonProblem
@@ -16,7 +17,6 @@ from .sqp import SOLVED, STOPPED, Found, NumpySQP
 DECREASE = 1e-2
 MAX_ITER = 60
 REASONS = ("solved", "iteration limit", "Time limit reached", "no step lowers the cost", "NaN in the model or its QP")
-FREE = 1e300
 
 
 class CondensedSolver:
@@ -37,6 +37,7 @@ class CondensedSolver:
         self.is_compiled = library is not None
         cell = None if self.is_compiled else build_cell(p.system, p.scales)
         self._solve = CompiledSQP(library, p, settings) if cell is None else NumpySQP(cell, p, settings)
+        self._moves = np.array(p.blocks)
 
     def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
         """The optimal plan, its cost, how it ended, and whether it converged or made the iterations it was allowed."""
@@ -45,11 +46,10 @@ class CondensedSolver:
         max_iter = MAX_ITER if self.iterations is None else self.iterations
         by = situation.shift / s.u_half
         found = self._solve(p.pack(situation), u, by, max_iter, self.tol, self.max_time)
-        y = s.y_mid + s.y_range * found.y
         plan = Plan(
-            u=(s.u_mid + s.u_half * found.u)[list(p.blocks)],
+            u=(s.u_mid + s.u_half * found.u)[self._moves],
             x=s.x_mid + s.x_half * found.x,
-            slack=np.maximum(0.0, np.maximum(p.bounds.y_min - y, y - p.bounds.y_max)),
+            slack=p.excess(s.y_mid + s.y_range * found.y),
         )
         done = found.status == SOLVED or (found.status == STOPPED and self.iterations is not None)
         return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
@@ -69,7 +69,8 @@ class CompiledSQP:
         sys, N = problem.system, problem.N
         self._solve = library.solve
         self._settings, self._now = settings.copy(), np.zeros(problem.size_of_situation)
-        self._box, self._given = _box(problem), settings
+        shape = 2, sys.nu  # u_low, u_high
+        self._given, self._box = (a[_box(problem)].reshape(shape) for a in (settings, self._settings))
         self._work = np.zeros(library.work_size() // 8 + 1)
         self._u, self._x = np.zeros((len(problem.first_stage), sys.nu)), np.zeros((N, sys.nx))
         self._y, self._report = np.zeros((N, sys.ny)), np.zeros(2)
@@ -81,7 +82,7 @@ class CompiledSQP:
 
     def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
         self._now[:], self._u[:] = now, u
-        self._settings[self._box] = (self._given[self._box].reshape(2, -1) + by).ravel()
+        np.add(self._given, by, out=self._box)
         status = self._solve(*self._pointers, max_iter, tol, max_time)
         cost, iterations = self._report
         return Found(status, self._u, self._x, self._y, float(cost), int(iterations))

@@ -1,7 +1,5 @@
 """Roll-out of the horizon problem with sensitivities to its moves, in NumPy: the text of c/horizon.c in Python."""
 
-from typing import Any
-
 import numpy as np
 
 from .cell import Cell
@@ -20,7 +18,8 @@ class Horizon:
         self.N, self.nx, self.nu, self.ny = problem.N, problem.system.nx, problem.system.nu, problem.system.ny
         nu, ny, moves = self.nu, self.ny, len(problem.first_stage)
         self.blocks, self.nv = np.array(problem.blocks), moves * nu
-        self._roll, self._cell, self._curve = (FastCall(F) for F in cell)
+        self._roll = FastCall(cell.roll.mapaccum("roll", self.N))
+        self._cell, self._curve = cell.cell, cell.curve
         parts = np.split(settings, np.cumsum([ny, nu, nu, 1, nu, nu, nu, ny]))
         self.Q, self.R, self.S, c, self.u_low, self.u_high, self.rate, self.y_low, self.y_high = parts
         self.c = float(c[0])
@@ -44,27 +43,21 @@ class Horizon:
 
     def simulate(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """x (N + 1, nx) and y (N, ny) along the moves."""
-        x, y = np.empty((self.N + 1, self.nx)), np.empty((self.N, self.ny))
-        x[0] = self.x0
-        for k, u in enumerate(self.stages(U)):
-            x[k + 1], y[k] = self._roll(x[k], u)
-        return x, y + self.d
+        x, y = self._roll(self.x0, self.stages(U).ravel())
+        x = np.concatenate((self.x0, x)).reshape(self.N + 1, self.nx)
+        return x, y.reshape(self.N, self.ny) + self.d
 
     def linearise(self, U: np.ndarray) -> None:
         """x, y, the cell's derivatives J, C, and Z[k] = d [x_k; u_k] / d U, JY = d y / d U."""
         N, nx, nu, ny = self.N, self.nx, self.nu, self.ny
-        self.x, self.y, self.u = np.empty((N + 1, nx)), np.empty((N, ny)), self.stages(U)
-        self.J, self.C = np.empty((N, nx, nx + nu)), np.empty((N, ny, nx))
-        self.Z, self.JY = np.zeros((N + 1, nx + nu, self.nv)), np.zeros((N * ny, self.nv))
-        self.x[0] = self.x0
-        for k, u in enumerate(self.u):
-            self.x[k + 1], self.y[k], J, C = self._cell(self.x[k], u)
-            self.J[k], self.C[k] = J.reshape(-1, nx).T, C.reshape(nx, ny).T
-            last = nu * (self.blocks[k] + 1)
-            self.Z[k, nx:, last - nu : last] = np.eye(nu)
-            self.Z[k + 1, :nx, :last] = self.J[k] @ self.Z[k, :, :last]
-            self.JY[k * ny : (k + 1) * ny, :last] = self.C[k] @ self.Z[k + 1, :nx, :last]
-        self.y += self.d
+        (self.x, self.y), self.u = self.simulate(U), self.stages(U)
+        _, _, self.J, C = self._cell.many(self.x[:-1], self.u)
+        self.C = C.reshape(N, nx, ny).transpose(0, 2, 1)
+        self.Z = np.zeros((N + 1, nx + nu, self.nv))
+        self.Z[:N, nx:] = self.T.reshape(N, nu, self.nv)
+        for k, last in enumerate(nu * (self.blocks + 1)):
+            np.matmul(self.J[k], self.Z[k, :, :last], out=self.Z[k + 1, :nx, :last])
+        self.JY = (self.C @ self.Z[1:, :nx]).reshape(N * ny, self.nv)
 
     def price(self, y: np.ndarray) -> float:
         """Cost of outputs out of their bounds."""
@@ -95,9 +88,10 @@ class Horizon:
         mu = 2 * self.Q * (self.y - self.r)
         for row in soft_rows:
             mu.flat[row.index] += row.side * row.nu
-        lam, E, nz = 2 * self.P @ (self.x[-1] - self.x_s), np.zeros((self.nv, self.nv)), self.nx + self.nu
-        for k in range(self.N - 1, -1, -1):
-            W: Any = self._curve(self.x[k], self.u[k], lam, mu[k])[0]
-            E += self.Z[k].T @ W.reshape(nz, nz) @ self.Z[k]
-            lam = self.J[k, :, : self.nx].T @ (lam + self.C[k].T @ mu[k])
-        return E
+        lam = np.empty((self.N, self.nx))
+        lam[-1] = 2 * self.P @ (self.x[-1] - self.x_s)
+        for k in range(self.N - 1, 0, -1):
+            lam[k - 1] = self.J[k, :, : self.nx].T @ (lam[k] + self.C[k].T @ mu[k])
+        (W,) = self._curve.many(self.x[:-1], self.u, lam, mu)
+        Z = self.Z[:-1]
+        return Z.reshape(-1, self.nv).T @ (W @ Z).reshape(-1, self.nv)

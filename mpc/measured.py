@@ -47,6 +47,8 @@ class Measured:
         value is the one before it, at first the middle of the channel's box.
         """
         nw = len(self.names)
+        if nw == 0 and given is None:
+            return np.zeros((self.rows, 0)), []
         if isinstance(given, Mapping):
             check_names("measured", given, self.names)
             given = [given.get(name, np.nan) for name in self.names]
@@ -66,7 +68,7 @@ class Measured:
 
     def state(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """z from x (nx,) and w (p + 1, nw)."""
-        return np.concatenate([x, w.ravel()])
+        return np.concatenate([x, w.ravel()]) if self.names else x
 
     def scales(self, y_range: Any) -> tuple[Scales, Scales]:
         """Scales of `system` and of the system around it: what the moved inputs do, the measured ones by their box."""
@@ -80,8 +82,7 @@ class Measured:
 
     def pad(self, P: np.ndarray) -> np.ndarray:
         """A weight (nx, nx) on x as one on z: what is measured costs nothing."""
-        more = self.system.nx - len(P)
-        return np.pad(P, (0, more))
+        return np.pad(P, (0, self.system.nx - len(P))) if self.names else P
 
 
 def _registered(system: System, nw: int, rows: int) -> DiscreteSystem:

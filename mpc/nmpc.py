@@ -166,7 +166,7 @@ class NMPC:
     def _last_input(self, now: Taken, acting: np.ndarray) -> np.ndarray:
         if self._intake.u_prev is None:
             self._intake.u_prev = self.scales.u_mid if now.y is None else self.target.solve(now.y, now.d, acting).u
-        return np.clip(self._intake.u_prev, self.bounds.u_min, self.bounds.u_max)
+        return np.minimum(np.maximum(self._intake.u_prev, self.bounds.u_min), self.bounds.u_max)
 
     def _solve(self, taken: Taken, u_prev: np.ndarray, target: Target, acting: np.ndarray) -> Solved:
         if not np.isfinite(taken.x).all():
@@ -174,7 +174,7 @@ class NMPC:
         m, nu = self._measured, len(u_prev)
         P, hold = self._terminal_weight(target, acting)
         w, v = taken.w + taken.v[nu:], taken.v[:nu]
-        x, x_s = m.state(taken.x, w), m.state(target.x, np.tile(w[-1:], (len(w), 1)))
+        x, x_s = m.state(taken.x, w), m.state(target.x, w[[-1] * len(w)])
         now = Situation(x, u_prev + v, taken.d, taken.r[1:], x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)
 
@@ -188,7 +188,7 @@ class NMPC:
         return P, float(holds)
 
     def _violated(self, plan: Plan | None) -> tuple[str, ...]:
-        if plan is None:
+        if plan is None or not self._problem.soft.size:
             return ()
         broken = (plan.slack > VIOLATED * self.scales.y_range).any(0)
         return tuple(self.y_names[i] for i in np.flatnonzero(broken))

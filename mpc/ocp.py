@@ -43,6 +43,7 @@ class HorizonProblem:
         self.blocks = tuple(b for b, length in enumerate(moves) for _ in range(length))
         self.first_stage = np.flatnonzero(np.diff(self.blocks, prepend=-1))
         self.cost_unit = float(np.max(weights.y * scales.y_range**2))
+        self._terminal_unit = np.outer(scales.x_half, scales.x_half) / self.cost_unit
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
         self._outputs = FastCall(system.g.map(self.N + 1))
@@ -76,18 +77,17 @@ class HorizonProblem:
     def pack(self, now: Situation) -> np.ndarray:
         """The situation as one scaled vector, in the order of parameters."""
         s = self.scales
-        D = s.x_half[:, None] * s.x_half
         return np.concatenate(
-            [
+            (
                 (now.x - s.x_mid) / s.x_half,
                 (now.u_prev - s.u_mid) / s.u_half,
                 now.d / s.y_range,
                 ((now.reference - s.y_mid) / s.y_range).ravel(),
                 (now.x_s - s.x_mid) / s.x_half,
                 (now.u_s - s.u_mid) / s.u_half,
-                (D * now.P / self.cost_unit).ravel(),
-                [now.hold],
-            ]
+                (self._terminal_unit * now.P).ravel(),
+                (now.hold,),
+            )
         )
 
     def cold_plan(self, x: np.ndarray, u: np.ndarray) -> Plan:
@@ -98,9 +98,9 @@ class HorizonProblem:
         """The plan one step later, ending with u_last and x_last."""
         nu, nx, n_s, N = self.system.nu, self.system.nx, len(self.soft), self.N
         later = Plan(
-            u=np.vstack([plan.u[1:], u_last]),
-            x=np.vstack([plan.x[1:], x_last]),
-            slack=np.vstack([plan.slack[1:], plan.slack[-1:]]),
+            u=np.concatenate((plan.u[1:], u_last[None])),
+            x=np.concatenate((plan.x[1:], x_last[None])),
+            slack=np.concatenate((plan.slack[1:], plan.slack[-1:])),
         )
         if plan.lam_x is None or plan.lam_g is None:
             return later
@@ -125,6 +125,12 @@ class HorizonProblem:
         y = self._outputs(np.concatenate([x, plan.x.ravel()]))[0]
         return y.reshape(self.N + 1, -1).copy()
 
+    def excess(self, y: np.ndarray) -> np.ndarray:
+        """How far outputs (N, ny) are out of their bounds, in their units."""
+        if not self.soft.size:
+            return np.zeros(y.shape)
+        return np.maximum(0.0, np.maximum(self.bounds.y_min - y, y - self.bounds.y_max))
+
     def best(self, now: Situation, guess: Plan, others: Sequence[Plan]) -> tuple[Plan, float] | None:
         """Of other plans the cheapest, made admissible, and its cost; None if the guess is no dearer."""
         candidates = [self._played(now, p.u) for p in (guess, *others) if np.isfinite(p.u).all()]
@@ -134,12 +140,12 @@ class HorizonProblem:
 
     def _played(self, now: Situation, u: np.ndarray) -> tuple[Plan, float]:
         """The plan that inputs u (N, nu) lead to, and its cost."""
-        u, x, s, b = self.admissible(u, now), [now.x], self.scales, self.bounds
+        u, x, s = self.admissible(u, now), [now.x], self.scales
         for u_k in u:
             x.append(evaluate(self.system.f, x[-1], u_k))
         plan = Plan(u, np.array(x[1:]), np.zeros((self.N, self.system.ny)))
         y = self.outputs(now.x, plan)[1:] + now.d
-        excess = np.maximum(0.0, np.maximum(b.y_min - y, y - b.y_max))
+        excess = self.excess(y)
         w, e, slack = self.weights, plan.x[-1] - now.x_s, excess / s.y_range
         moves = np.diff(np.vstack([now.u_prev, u, now.u_s if now.hold else u[-1]]), axis=0)
         cost = (w.y * (y - now.reference) ** 2).sum() + (w.u * (u - now.u_s) ** 2).sum() + (w.du * moves**2).sum()

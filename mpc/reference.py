@@ -22,7 +22,9 @@ def as_preview(reference: Any, names: tuple[str, ...], horizon: int) -> np.ndarr
     if r.shape == (rows, ny) or (ny == 1 and r.shape == (rows,)):
         return r.reshape(rows, ny).copy()
     if r.shape in ((), (ny,)):
-        return np.array(np.broadcast_to(r, (rows, ny)))
+        preview = np.empty((rows, ny))
+        preview[:] = r
+        return preview
     raise ValueError(
         f"reference has shape {r.shape}; give a scalar, ({ny},), a dict by name, "
         f"or a preview (horizon + 1, ny) = {(rows, ny)}"
@@ -49,6 +51,9 @@ class Reference:
         """
         r = as_preview(reference, self._names, self._horizon)
         finite = np.isfinite(r)
+        if finite.all():
+            self.last = r[0].copy()
+            return r, [], []
         known = np.isfinite(self.last)
         left_out = np.array([isinstance(reference, Mapping) and name not in reference for name in self._names])
         gaps: Any = ~np.all(finite, axis=0) & tracked

@@ -86,8 +86,8 @@ def shifted(bounds: Bounds, v: np.ndarray | float) -> Bounds:
 
 def limit_input(bounds: Bounds, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray:
     """The input nearest to u that respects the rate from u_prev and, above all, the box."""
-    u = np.clip(u, u_prev - bounds.du_max, u_prev + bounds.du_max)
-    return np.clip(u, bounds.u_min, bounds.u_max)
+    u = np.minimum(np.maximum(u, u_prev - bounds.du_max), u_prev + bounds.du_max)
+    return np.minimum(np.maximum(u, bounds.u_min), bounds.u_max)
 
 
 def check_moves(horizon: Any, moves: Sequence[int] | None) -> tuple[int, ...]:

@@ -79,10 +79,9 @@ class Solvers:
             self._first.start_from(np.asarray(state["rows"]))
 
     def _solve(self, now: Situation, guess: Plan | None) -> Solved:
-        cold = self._problem.cold_plan(now.x, now.u_prev)
-        start = cold if guess is None else guess
+        start = self._problem.cold_plan(now.x, now.u_prev) if guess is None else guess
         tried, reason = [], ""
-        for solver, first in self._attempts(start, cold):
+        for solver, first in self._attempts(now, start, guess is None):
             plan, cost, reason, ok = solver.solve(now, first)
             if ok:
                 return Solved(plan, cost, self._rung, "")
@@ -92,10 +91,12 @@ class Solvers:
         best = self._problem.best(now, start, tried)
         return Solved(None, np.inf, "", reason) if best is None else Solved(*best, "best iterate", reason)
 
-    def _attempts(self, start: Plan, cold: Plan) -> Iterator[tuple[CondensedSolver | IpoptSolver, Plan]]:
+    def _attempts(
+        self, now: Situation, start: Plan, is_cold: bool
+    ) -> Iterator[tuple[CondensedSolver | IpoptSolver, Plan]]:
         yield self._first, start
-        if start is not cold:
-            yield self._first, cold
+        if not is_cold:
+            yield self._first, self._problem.cold_plan(now.x, now.u_prev)
         if not self._alone:
             if self._ipopt is None:
                 self._ipopt = IpoptSolver(self._problem, self._tol, self._max_time)

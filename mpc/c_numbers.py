@@ -1,0 +1,14 @@
+"""Numbers as C text."""
+
+import numpy as np
+
+PER_LINE = 5
+# Stands for infinity.
+FREE = 1e300
+
+
+def numbers(values: np.ndarray) -> str:
+    """{...}, exact; NaN is NAN, and infinity a number too large to matter."""
+    words = ["NAN" if v != v else repr(v) for v in np.clip(np.asarray(values, float), -FREE, FREE).tolist()]
+    lines = [", ".join(words[i : i + PER_LINE]) for i in range(0, len(words), PER_LINE)]
+    return f"{{{', '.join(lines) if len(lines) < 2 else (',' + chr(10) + '  ').join(lines)}}}"
