@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,9 +20,10 @@ from .cell import Cell
 
 SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "library.c")
 # what the text of a solver depends on, beside its system and horizon
-GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c")
+GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c", "c/tanh.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
 HEADERS = "#include <math.h>\n#include <string.h>\n#include <stddef.h>\n"
+TANH = re.compile(r"for \(i=0, rr=(\w+), cs=(\w+); i<(\d+); \+\+i\) \*rr\+\+ = tanh\( \*cs\+\+ \);")
 NOINLINE = "#if defined(__GNUC__)\n#define NOINLINE __attribute__((noinline))\n#else\n#define NOINLINE\n#endif\n"
 
 
@@ -53,7 +55,8 @@ def source(cell: Cell, blocks: tuple[int, ...]) -> str:
     model = Model(cell)
     defines = [f"#define {name} {value}" for name, value in sizes(model, blocks).items()]
     defines.append(f"#define BLOCKS {{{', '.join(map(str, blocks))}}}")
-    return "\n".join((HEADERS, NOINLINE, model.text(), *defines, template(*SOLVER)))
+    text = TANH.sub(r"tanh_all(\3, \2, \1);", model.text())
+    return "\n".join((HEADERS, NOINLINE, template("tanh.c"), text, *defines, template(*SOLVER)))
 
 
 def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:

@@ -1,5 +1,7 @@
 """Roll-out of the horizon problem with sensitivities to its moves, in NumPy: the text of c/horizon.c in Python."""
 
+from typing import Any
+
 import numpy as np
 
 from .cell import Cell
@@ -20,6 +22,7 @@ class Horizon:
         self.blocks, self.nv = np.array(problem.blocks), moves * nu
         self._roll = FastCall(cell.roll.mapaccum("roll", self.N))
         self._cell, self._curve = cell.cell, cell.curve
+        self._rolled: tuple[bytes, Any] = (b"", None)
         parts = np.split(settings, np.cumsum([ny, nu, nu, 1, nu, nu, nu, ny]))
         self.Q, self.R, self.S, c, self.u_low, self.u_high, self.rate, self.y_low, self.y_high = parts
         self.c = float(c[0])
@@ -35,6 +38,7 @@ class Horizon:
         self.x0, u_prev, self.d, r, self.x_s, self.u_s, P, hold = np.split(now, cuts)
         self.u_prev, self.r, self.P = u_prev, r.reshape(self.N, self.ny), P.reshape(self.nx, self.nx)
         self.hold = float(hold[0])
+        self._rolled = b"", None
         self.first = np.concatenate([u_prev, np.zeros(self.nv - self.nu)])
 
     def stages(self, U: np.ndarray) -> np.ndarray:
@@ -43,9 +47,13 @@ class Horizon:
 
     def simulate(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """x (N + 1, nx) and y (N, ny) along the moves."""
+        key = U.tobytes()
+        if key == self._rolled[0]:
+            return self._rolled[1]
         x, y = self._roll(self.x0, self.stages(U).ravel())
         x = np.concatenate((self.x0, x)).reshape(self.N + 1, self.nx)
-        return x, y.reshape(self.N, self.ny) + self.d
+        self._rolled = key, (x, y.reshape(self.N, self.ny) + self.d)
+        return self._rolled[1]
 
     def linearise(self, U: np.ndarray) -> None:
         """x, y, the cell's derivatives J, C, and Z[k] = d [x_k; u_k] / d U, JY = d y / d U."""

@@ -14,6 +14,8 @@ SOLVED, STOPPED, TIMED_OUT, STUCK, BROKEN = range(5)
 # Share of the promised decrease that a step must keep, rounding of the cost, and the factor by which
 # the promised decrease must fall for Gauss-Newton not to count as slow.
 SUFFICIENT, ROUNDING, SLOW = 1e-4, 1e-13, 0.1
+# Promised decreases beyond this are no ground to foresee the next.
+SURE = 1e-6
 # What the last step may cost: it promises less than the tolerance of the QP's rows, and is taken whole, so that no
 # rounding decides how much of it.
 LAST = 1e-6
@@ -60,18 +62,19 @@ class NumpySQP:
             d, slope, quadratic = self._solve_qp(U, E) if np.isfinite(cost) else (None, 0.0, 0.0)
             if d is None:
                 return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
-            promised = -slope - quadratic
-            last = promised <= tol * (1 + abs(cost))
-            to = self._go(U, d, cost, slope, LAST if last else ROUNDING)
+            promised, unit = -slope - quadratic, 1 + abs(cost)
+            last = promised <= tol * unit
+            U, step = self._go(U, d, cost, slope, LAST if last else ROUNDING)
             i += 1
-            if last:
+            # promises fall by the same factor from one whole step to the next, or faster: the next is known
+            sure = step == 1 and i > 1 and promised <= SURE * unit and promised**2 <= tol * unit * before
+            if last or sure:
                 status = SOLVED
-            elif to is None:
+            elif step == 0:
                 status = STUCK
             elif time.perf_counter() - start > max_time:
                 status = TIMED_OUT
             slow, before = promised > SLOW * before, promised
-            U = U if to is None else to
         x, y = h.simulate(U)
         return Found(status, U.reshape(-1, h.nu), x[1:], y, h.cost(U, x, y), i)
 
@@ -110,15 +113,15 @@ class NumpySQP:
         rows = [r._replace(index=r.index - self._hard) for r in self._rows if r.index >= self._hard]
         return self._horizon.curvature(rows)
 
-    def _go(self, U: np.ndarray, d: np.ndarray, cost: float, slope: float, rise: float) -> np.ndarray | None:
-        """U + step d with the largest step that pays; None if none does."""
+    def _go(self, U: np.ndarray, d: np.ndarray, cost: float, slope: float, rise: float) -> tuple[np.ndarray, float]:
+        """U + step d with the largest step that pays, and that step; U and 0 if none does."""
         h, step, moves = self._horizon, 1.0, self._horizon.nv // self._horizon.nu
         while step > SMALLEST_STEP:
             to = np.clip(U + step * d, np.tile(h.u_low, moves), np.tile(h.u_high, moves))
             if h.cost(to, *h.simulate(to)) <= cost + SUFFICIENT * step * slope + rise * (1 + abs(cost)):
-                return to
+                return to, step
             step /= 2
-        return None
+        return U, 0.0
 
 
 def _convex(H: np.ndarray) -> np.ndarray:

@@ -100,18 +100,24 @@ static void add_input_cost(const Settings *s, const Now *p, QP *q, const double 
   }
 }
 
+/* C (NV, NV) += A'B for A, B (n, cols), where the product is symmetric; T (n, cols) is overwritten */
+static void add_gram(int n, int cols, const double *A, const double *B, double *T, double *C) {
+  for (int v = 0; v < cols; ++v)
+    for (int i = 0; i < n; ++i) T[i * cols + v] = A[v * n + i];
+  add_product(cols, n, cols, T, B, n, C, NV);
+}
+
 /* lower triangle of the Hessian, and the gradient without the soft bounds */
 static void gauss_newton(const Settings *s, const Now *p, Work *w, const double *U) {
   QP *q = &w->q;
   memset(q->H, 0, sizeof q->H);
   memset(q->g, 0, sizeof q->g);
   memset(w->WZ, 0, sizeof w->WZ);
-  add_product(NX, NX, NV, p->P, w->Z[N], NZ, w->WZ, NX);
+  add_product(NX, NX, NV, p->P, w->Z[N], NZ, w->WZ, NZ);
+  for (int v = 0; v < NZ * NV; ++v) w->WZ[v] *= 2;
+  add_gram(NZ, NV, w->Z[N], w->WZ, w->T, q->H);
   terminal(p, w->x[N], w->back);
-  for (int v = 0; v < NV; ++v) {
-    q->g[v] += dot(NX, w->back, w->Z[N] + v * NZ);
-    for (int l = 0; l <= v; ++l) q->H[v * NV + l] += 2 * dot(NX, w->Z[N] + v * NZ, w->WZ + l * NX);
-  }
+  for (int v = 0; v < NV; ++v) q->g[v] += dot(NX, w->back, w->Z[N] + v * NZ);
   for (int k = 0; k < N; ++k)
     for (int j = 0; j < NY; ++j) {
       const double *row = q->JY[k * NY + j];
@@ -143,8 +149,7 @@ static void curvature(const Settings *s, const Now *p, Work *w, const double *U)
     call(w, model_curve);
     memset(w->WZ, 0, sizeof w->WZ);
     add_product(NZ, NZ, cols, w->W, w->Z[k], NZ, w->WZ, NZ);
-    for (int v = 0; v < cols; ++v)
-      for (int l = 0; l <= v; ++l) w->E[v * NV + l] += dot(NZ, w->Z[k] + v * NZ, w->WZ + l * NZ);
+    add_gram(NZ, cols, w->Z[k], w->WZ, w->T, w->E);
     for (int i = 0; i < NX; ++i) w->lam[i] += dot(NY, w->C[k] + i * NY, w->mu[k]);
     for (int i = 0; i < NX; ++i) w->back[i] = dot(NX, w->J[k] + i * NX, w->lam);
     memcpy(w->lam, w->back, sizeof w->lam);

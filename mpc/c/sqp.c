@@ -9,6 +9,7 @@
 #define ROUNDING 1e-13 /* of the cost */
 #define LAST 1e-6 /* the last step, which promises nearly nothing, may cost this: it is taken whole */
 #define FLAT 1e-6 /* least curvature, as a share of the largest */
+#define SURE 1e-6 /* promised decreases beyond this are no ground to foresee the next */
 #define SLOW 0.1 /* Gauss-Newton is slow when the promised decrease falls by less than this factor */
 
 static double clip(double v, double low, double high) { return v < low ? low : v > high ? high : v; }
@@ -102,15 +103,15 @@ static double promised(const Settings *s, Work *w, double *slope) {
   return *slope + quadratic;
 }
 
-/* U += step d with the largest step that pays; 0 if none does */
-static int go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope, double rise) {
+/* U += step d with the largest step that pays, which is returned; 0 if none does */
+static double go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope, double rise) {
   for (double step = 1; step > 1e-4; step *= 0.5) {
     for (int v = 0; v < NV; ++v) w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[v % NU], s->u_high[v % NU]);
     roll(p, w, w->U_try);
     double then = cost(s, p, w, w->U_try, w->x_try, w->y_try);
     if (then <= now + SUFFICIENT * step * slope + rise * (1 + fabs(now))) {
       memcpy(U, w->U_try, sizeof w->U_try);
-      return 1;
+      return step;
     }
   }
   return 0;
@@ -119,7 +120,7 @@ static int go(const Settings *s, const Now *p, Work *w, double *U, double now, d
 /* U (NV) first guess and result; its states and outputs are left in x_try, y_try. Returns one of the above. */
 static int optimise(const Settings *s, const Now *p, Work *w, double *U, double *report, int max_iter, double tol,
                     double max_time) {
-  double start = seconds_now(), before = INFINITY, slope;
+  double start = seconds_now(), before = INFINITY, slope, step = 0;
   int status = STOPPED, i = 0, slow = 0, curved = 0;
   limit(s, p, U);
   while (status == STOPPED && i < max_iter) {
@@ -130,17 +131,18 @@ static int optimise(const Settings *s, const Now *p, Work *w, double *U, double 
     if (slow) curvature(s, p, w, U), curved = 1;
     set_rows(s, p, w, U);
     if (!factor(w, curved) || !qp_solve(&w->q, s->penalty)) return BROKEN;
-    double change = promised(s, w, &slope);
-    int last = -change <= tol * (1 + fabs(now));
-    int moved = go(s, p, w, U, now, slope, last ? LAST : ROUNDING);
+    double change = -promised(s, w, &slope), unit = 1 + fabs(now);
+    int last = change <= tol * unit;
+    step = go(s, p, w, U, now, slope, last ? LAST : ROUNDING);
     ++i;
-    if (last) status = SOLVED;
-    else if (!moved) status = STUCK;
+    /* promises fall by the same factor from one whole step to the next, or faster: the next is known */
+    if (last || (step == 1 && i > 1 && change <= SURE * unit && change * change <= tol * unit * before)) status = SOLVED;
+    else if (step == 0) status = STUCK;
     else if (seconds_now() - start > max_time) status = TIMED_OUT;
-    slow = -change > SLOW * before;
-    before = -change;
+    slow = change > SLOW * before;
+    before = change;
   }
-  roll(p, w, U);
+  if (step == 0) roll(p, w, U);
   report[0] = cost(s, p, w, U, w->x_try, w->y_try), report[1] = i;
   return status;
 }
