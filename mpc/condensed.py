@@ -10,11 +10,8 @@ from .cell import build_cell
 from .compiled import load, source
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .sqp import SOLVED, STOPPED, Found, NumpySQP
+from .sqp import MARGIN, SOLVED, STOPPED, Found, NumpySQP
 
-# A promised decrease below this share of tol, relative to 1 + cost, ends the iterations: the step that
-# promised it is still taken, so what remains is far smaller.
-DECREASE = 1e-2
 MAX_ITER = 60
 REASONS = ("solved", "iteration limit", "Time limit reached", "no step lowers the cost", "NaN in the model or its QP")
 
@@ -29,7 +26,7 @@ class CondensedSolver:
     """
 
     def __init__(self, problem: HorizonProblem, tol: float, max_time: float | None, iterations: int | None = None):
-        self._problem, self.tol, self.iterations = problem, DECREASE * tol, iterations
+        self._problem, self.tol, self.iterations = problem, tol / MARGIN, iterations
         self.max_time = np.inf if max_time is None else max_time
         p, settings = problem, scaled_settings(problem)
         key = (p.system.f.serialize(), p.system.g.serialize(), *(v.tobytes().hex() for v in p.scales), str(p.blocks))

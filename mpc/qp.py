@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-# Hard rows give way by this much of their multiplier: dependent rows then need no special case.
+# Rows give way by this much of a change of their multiplier: dependent rows then need no special case.
 EPS = 1e-11
-FEASIBLE = 1e-9
+FEASIBLE = 1e-11
 
 
 class Row(NamedTuple):
@@ -45,6 +45,7 @@ def solve_qp(
         return None
     v = solve_triangular(L, g, lower=True)
     work = [r._replace(yields=False, nu=0.0) for r in start]
+    again = False
     for _ in range(50 + 10 * len(g)):
         M, b = _equations(work, A, low, high, L, v)
         work, blocked = _advance(work, M, b, soft, c)
@@ -53,9 +54,10 @@ def solve_qp(
         nu = np.array([r.nu for r in work])
         d = solve_triangular(L, -v - nu @ M, lower=True, trans=1)
         found = _worst(A @ d, low, high, {r.index for r in work})
-        if found is None:
+        if found is None and (again or not work):
             return d, work
-        work = [*work, Row(*found, False, 0.0)]
+        again = found is None  # once more from where nu is: what rows give way by vanishes
+        work = work if found is None else [*work, Row(*found, False, 0.0)]
     return None
 
 
@@ -73,7 +75,8 @@ def _advance(work: list[Row], M: np.ndarray, b: np.ndarray, soft: np.ndarray, c:
         return work, False
     G, yields = M @ M.T, np.array([r.yields for r in work])
     nu, is_soft = np.array([r.nu for r in work]), soft[[r.index for r in work]]
-    to = np.linalg.solve(G + np.diag(np.where(yields, 0.5 / c, EPS * (1 + np.diag(G)))), -b + 0.5 * yields)
+    give = EPS * (1 + np.diag(G))
+    to = np.linalg.solve(G + np.diag(np.where(yields, 0.5 / c, give)), -b + np.where(yields, 0.5, give * nu))
     end = np.clip(to, np.where(yields, c, 0.0), np.where(is_soft & ~yields, c, np.inf))
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(end == to, 1.0, (end - nu) / (to - nu))

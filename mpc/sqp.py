@@ -14,6 +14,9 @@ SOLVED, STOPPED, TIMED_OUT, STUCK, BROKEN = range(5)
 # Share of the promised decrease that a step must keep, rounding of the cost, and the factor by which
 # the promised decrease must fall for Gauss-Newton not to count as slow.
 SUFFICIENT, ROUNDING, SLOW = 1e-4, 1e-13, 0.1
+# The tolerance is this much smaller than what was asked for, which will do where more costs too much: after so many
+# iterations, or where no step lowers the cost any more.
+MARGIN, PATIENCE = 100, 10
 # Promised decreases beyond this are no ground to foresee the next.
 SURE = 1e-6
 # What the last step may cost: it promises less than the tolerance of the QP's rows, and is taken whole, so that no
@@ -45,6 +48,7 @@ class NumpySQP:
         self._soft = np.arange(len(self._A)) >= self._hard
         self._box = h.u_low, h.u_high
         self._rows: list[Row] = []
+        self._qp: tuple[np.ndarray, ...] = ()
 
     def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
         """From u (moves, nu), until a promised decrease is below tol (1 + cost), or max_iter, or max_time in s.
@@ -63,7 +67,7 @@ class NumpySQP:
             if d is None:
                 return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
             promised, unit = -slope - quadratic, 1 + abs(cost)
-            last = promised <= tol * unit
+            last = promised <= (1 if i < PATIENCE else MARGIN) * tol * unit
             U, step = self._go(U, d, cost, slope, LAST if last else ROUNDING)
             i += 1
             # promises fall by the same factor from one whole step to the next, or faster: the next is known
@@ -71,7 +75,7 @@ class NumpySQP:
             if last or sure:
                 status = SOLVED
             elif step == 0:
-                status = STUCK
+                status = SOLVED if promised <= MARGIN * tol * unit else STUCK
             elif time.perf_counter() - start > max_time:
                 status = TIMED_OUT
             slow, before = promised > SLOW * before, promised
@@ -102,6 +106,7 @@ class NumpySQP:
         low = np.concatenate([np.tile(h.u_low, moves) - U, -rate - du, np.tile(h.y_low, h.N) - y])
         high = np.concatenate([np.tile(h.u_high, moves) - U, rate - du, np.tile(h.y_high, h.N) - y])
         H = _convex(H if E is None else H + E)
+        self._qp = H, g, low, high
         found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
         if found is None:
             return None, 0.0, 0.0
@@ -115,13 +120,46 @@ class NumpySQP:
 
     def _go(self, U: np.ndarray, d: np.ndarray, cost: float, slope: float, rise: float) -> tuple[np.ndarray, float]:
         """U + step d with the largest step that pays, and that step; U and 0 if none does."""
-        h, step, moves = self._horizon, 1.0, self._horizon.nv // self._horizon.nu
-        while step > SMALLEST_STEP:
-            to = np.clip(U + step * d, np.tile(h.u_low, moves), np.tile(h.u_high, moves))
-            if h.cost(to, *h.simulate(to)) <= cost + SUFFICIENT * step * slope + rise * (1 + abs(cost)):
+        allowed, step = cost + rise * (1 + abs(cost)), 1.0
+        to, then = self._at(U, d)
+        if then <= allowed + SUFFICIENT * slope:
+            return to, step
+        corrected = self._correct(to, d)
+        if corrected is not None:
+            to, then = self._at(U, corrected)
+            if then <= allowed + SUFFICIENT * slope:
                 return to, step
-            step /= 2
+        while (step := step / 2) > SMALLEST_STEP:
+            to, then = self._at(U, step * d)
+            if then <= allowed + SUFFICIENT * step * slope:
+                return to, step
         return U, 0.0
+
+    def _at(self, U: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, float]:
+        """U + d in the box, and its cost."""
+        h, moves = self._horizon, self._horizon.nv // self._horizon.nu
+        to = np.clip(U + d, np.tile(h.u_low, moves), np.tile(h.u_high, moves))
+        return to, h.cost(to, *h.simulate(to))
+
+    def _correct(self, to: np.ndarray, d: np.ndarray) -> np.ndarray | None:
+        """Second-order correction, after a whole step: d from the QP whose soft rows are bent as the model bends.
+
+        Outputs held at a bound leave it by the model's curvature, and its steep price then forbids the steps of
+        Newton's method, however near the optimum. None if no soft row is at work, or none can be found.
+
+        Reference: Maratos (1978); Fletcher (1982), Lecture Notes in Mathematics 912, 85-114.
+        """
+        h = self._horizon
+        if not any(r.index >= self._hard for r in self._rows):
+            return None
+        bent = (h.simulate(to)[1] - h.y).ravel() - h.JY @ d
+        H, g, low, high = self._qp
+        low, high = (np.concatenate([side[: self._hard], side[self._hard :] - bent]) for side in (low, high))
+        found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
+        if found is None:
+            return None
+        corrected, self._rows = found
+        return corrected
 
 
 def _convex(H: np.ndarray) -> np.ndarray:

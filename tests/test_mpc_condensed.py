@@ -75,6 +75,14 @@ def test_compiled_and_numpy_solver_make_the_same_steps(factory, monkeypatch):
     assert [r.cost for r in compiled] == pytest.approx([r.cost for r in plain], rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_condensed_solver_solves_every_step_alone(factory, seed):
+    system = learned(factory, seed)
+    alone, again = tight(system, solver="condensed alone"), tight(system, solver="condensed alone")
+    results, _ = side_by_side(system, alone, again, steps=4, seed=seed)
+    assert [r.status for r in results] == ["solved"] * 4
+
+
 def cell(factory):
     model = factory(2, 3, 5, seed=1)
     x, u, lam = ca.MX.sym("x", model.nx), ca.MX.sym("u", 2), ca.MX.sym("lam", model.nx)

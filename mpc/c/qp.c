@@ -7,8 +7,8 @@
    towards the result until the first one leaves its range. Any rows and nu = 0 are a start, hence the warm start.
    Reference: Goldfarb and Idnani (1983), Math. Prog. 27; Arnstroem, Bemporad, Axehill (2022), IEEE TAC 67. */
 
-#define EPS 1e-11 /* hard rows give way by this much of nu: dependent rows need no special case */
-#define FEASIBLE 1e-9
+#define EPS 1e-11 /* rows give way by this much of a change of nu: dependent rows need no special case */
+#define FEASIBLE 1e-11
 
 /* lower Cholesky factor of the leading n x n of A (row length ld); 0 if A is not positive definite */
 static int cholesky(int n, int ld, const double *A, double *L) {
@@ -90,8 +90,9 @@ static int blocked(QP *q, double c) {
   int n = q->count, who = -1;
   for (int i = 0; i < n; ++i) {
     memcpy(q->K[i], q->G[i], n * sizeof(double));
-    q->K[i][i] += q->yields[i] ? 0.5 / c : EPS * (1 + q->G[i][i]);
-    q->next[i] = -q->b[i] + (q->yields[i] ? 0.5 : 0);
+    double give = EPS * (1 + q->G[i][i]);
+    q->K[i][i] += q->yields[i] ? 0.5 / c : give;
+    q->next[i] = -q->b[i] + (q->yields[i] ? 0.5 : give * q->nu[i]);
   }
   if (!cholesky(n, ROWS, q->K[0], q->K[0])) return -1;
   forward(n, ROWS, q->K[0], q->next);
@@ -143,13 +144,14 @@ static int qp_solve(QP *q, double c) {
   q->count = 0;
   for (int i = 0; i < old; ++i)
     if ((side[i] > 0 ? q->high[row[i]] : -q->low[row[i]]) < 1e299) join(q, row[i], side[i]);
-  for (int turn = 0; turn < 50 + 10 * NV; ++turn) {
+  for (int turn = 0, again = 0; turn < 50 + 10 * NV; ++turn) {
     int stopped = blocked(q, c), s = 0;
     if (stopped < 0) return 0;
     if (stopped) continue;
     int r = worst(q, &s);
-    if (r < 0) return 1;
-    join(q, r, s);
+    if (r < 0 && (again || !q->count)) return 1;
+    again = r < 0; /* once more from where nu is: what rows give way by vanishes */
+    if (r >= 0) join(q, r, s);
   }
   return 0;
 }

@@ -9,6 +9,8 @@
 #define ROUNDING 1e-13 /* of the cost */
 #define LAST 1e-6 /* the last step, which promises nearly nothing, may cost this: it is taken whole */
 #define FLAT 1e-6 /* least curvature, as a share of the largest */
+#define MARGIN 100 /* tol is this much smaller than what was asked for, which will do where more costs too much: */
+#define PATIENCE 10 /* after so many iterations, or where no step lowers the cost any more */
 #define SURE 1e-6 /* promised decreases beyond this are no ground to foresee the next */
 #define SLOW 0.1 /* Gauss-Newton is slow when the promised decrease falls by less than this factor */
 
@@ -103,18 +105,43 @@ static double promised(const Settings *s, Work *w, double *slope) {
   return *slope + quadratic;
 }
 
+/* whether U + step d costs no more than `most`; it is left in U_try, its states and outputs in x_try, y_try */
+static int pays(const Settings *s, const Now *p, Work *w, const double *U, double step, double most) {
+  for (int v = 0; v < NV; ++v) w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[v % NU], s->u_high[v % NU]);
+  roll(p, w, w->U_try);
+  return cost(s, p, w, w->U_try, w->x_try, w->y_try) <= most;
+}
+
+/* Second-order correction, after a whole step: d from the QP whose soft rows are bent as the model bends along d.
+   Outputs held at a bound leave it by the model's curvature, and its steep price then forbids the steps of Newton's
+   method, however near the optimum. 0 if no soft row is at work, or none can be found.
+   Reference: Maratos (1978); Fletcher (1982), Lecture Notes in Mathematics 912, 85-114. */
+static int correct(Work *w, double c) {
+  QP *q = &w->q;
+  int soft = 0;
+  for (int i = 0; i < q->count; ++i) soft = soft || q->row[i] >= NV + RATES;
+  if (!soft) return 0;
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < NY; ++j) {
+      int r = NV + RATES + k * NY + j;
+      double bent = w->y_try[k][j] - w->y[k][j] - dot(NV, q->JY[k * NY + j], q->d);
+      if (q->low[r] > -1e299) q->low[r] -= bent;
+      if (q->high[r] < 1e299) q->high[r] -= bent;
+    }
+  return qp_solve(q, c);
+}
+
 /* U += step d with the largest step that pays, which is returned; 0 if none does */
 static double go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope, double rise) {
-  for (double step = 1; step > 1e-4; step *= 0.5) {
-    for (int v = 0; v < NV; ++v) w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[v % NU], s->u_high[v % NU]);
-    roll(p, w, w->U_try);
-    double then = cost(s, p, w, w->U_try, w->x_try, w->y_try);
-    if (then <= now + SUFFICIENT * step * slope + rise * (1 + fabs(now))) {
-      memcpy(U, w->U_try, sizeof w->U_try);
-      return step;
-    }
-  }
-  return 0;
+  double d[NV], step = 1, allowed = now + rise * (1 + fabs(now));
+  int paid = pays(s, p, w, U, 1, allowed + SUFFICIENT * slope);
+  memcpy(d, w->q.d, sizeof d);
+  if (!paid && correct(w, s->penalty)) paid = pays(s, p, w, U, 1, allowed + SUFFICIENT * slope);
+  if (!paid) memcpy(w->q.d, d, sizeof d);
+  while (!paid && (step *= 0.5) > 1e-4) paid = pays(s, p, w, U, step, allowed + SUFFICIENT * step * slope);
+  if (!paid) return 0;
+  memcpy(U, w->U_try, sizeof w->U_try);
+  return step;
 }
 
 /* U (NV) first guess and result; its states and outputs are left in x_try, y_try. Returns one of the above. */
@@ -132,12 +159,12 @@ static int optimise(const Settings *s, const Now *p, Work *w, double *U, double 
     set_rows(s, p, w, U);
     if (!factor(w, curved) || !qp_solve(&w->q, s->penalty)) return BROKEN;
     double change = -promised(s, w, &slope), unit = 1 + fabs(now);
-    int last = change <= tol * unit;
+    int last = change <= (i < PATIENCE ? 1 : MARGIN) * tol * unit;
     step = go(s, p, w, U, now, slope, last ? LAST : ROUNDING);
     ++i;
     /* promises fall by the same factor from one whole step to the next, or faster: the next is known */
     if (last || (step == 1 && i > 1 && change <= SURE * unit && change * change <= tol * unit * before)) status = SOLVED;
-    else if (step == 0) status = STUCK;
+    else if (step == 0) status = change <= MARGIN * tol * unit ? SOLVED : STUCK;
     else if (seconds_now() - start > max_time) status = TIMED_OUT;
     slow = change > SLOW * before;
     before = change;
