@@ -40,6 +40,7 @@ class Contracting(Wrapped):
         if not 0 < rate < 1:
             raise ValueError(f"rate is {rate}; it must lie between 0 and 1, e.g. 0.99")
         super().__init__(model, model.nu, dict(rate=rate, property=property))
+        self.recurrent = ()
         self.rate, self.property = float(rate), property
         self.method = roomiest_method(model, property, 1 - rate) if method == "auto" else method
         is_weighted = self.method == "weighted"

@@ -41,7 +41,6 @@ class Drifting(Wrapped):
     def __init__(self, model: Model, records: int):
         super().__init__(model, model.nu + records, dict(records=records))
         self.S = nn.Parameter(torch.zeros(model.nu, records, dtype=torch.float64))
-        self.recurrent = tuple(f"inner.{name}" for name in model.recurrent)
 
     def theta(self) -> Params:
         return Params({**self.inner.theta(), "S": self.S})
@@ -72,7 +71,7 @@ def follow_drift(
 ) -> Found:  # fmt: skip
     """The best of `found` and of searches with a load that ramps, where the residuals or the memory ask for one.
 
-    search(model, kernel, data, us, epochs, polish, rows) is the search itself. It goes on from what was found, or from
+    search(model, kernel, data, epochs, polish, rows) is the search itself. It goes on from what was found, or from
     the parameters `begun` where what was found takes the drift for a memory of the initial states. The model is to
     stand for the load of the validation part, whose level is found between searches; without one for that of the middle
     of the records. An interrupt keeps the best so far.
@@ -82,7 +81,6 @@ def follow_drift(
         return found
     us, ys, washout = tracker.valid.us, tracker.valid.ys, tracker.valid.washout
     best, level, records = found, np.zeros(model.nu), ramps[0].shape[1]
-    still = [np.hstack([u, np.zeros((len(u), records))]) for u in us]
     try:
         is_anew = remembers(found.objective, tracker.best)
         if not is_anew and not drifts(found.objective, tracker.best, data, ramps):
@@ -95,7 +93,7 @@ def follow_drift(
             if us and not is_anew:
                 level = level + level_of(kernel, model, us, ys, washout)
             loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
-            found, is_anew = search(drifting, compiled, loaded, still, *length, found.tracker.rows), False
+            found, is_anew = search(drifting, compiled, loaded, *length, found.tracker.rows), False
             best = min(best, found, key=lambda one: one.tracker.best_error)
             if found.interrupted or found.tracker.best is None:
                 break

@@ -16,11 +16,12 @@ from .drift import Drifting, follow_drift
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
-from .kernel import make_kernel
+from .kernel import Batch, Kernel, make_kernel
 from .linear import LinearModel
 from .model import Model
 from .models.network import Network
 from .objective import Objective
+from .prediction import predictor
 from .readout import fit_readout
 from .scaler import Scaler
 from .search import Found, Tracker, Validation, budget, goes_deep, optimise
@@ -43,6 +44,7 @@ def fit(
     washout: int = 50,
     initial: str = "estimated",
     window: int | None = None,
+    horizon: int | None = None,
     epochs: int = 150,
     polish: int = 1500,
     rate: float = 1e-2,
@@ -57,7 +59,7 @@ def fit(
     progress: bool = True,
     log: Callable[[Step], object] | None = None,
 ) -> FitResult:
-    """Identify a model from records by minimising its free-run error, subject to a stability certificate.
+    """Identify a model from records by minimising its simulation error, subject to a stability certificate.
 
     model: architecture with its starting parameters; it is trained in place. train, valid: Experiments; without valid
     the training error decides, or where the search goes deep (below) blocks of the record, a fifth, that are kept from
@@ -66,6 +68,10 @@ def fit(
     shrinks the starting model least). margin: 1 - rate that is aimed for: 0.01 forgets 99 % in some 500 steps.
     washout: samples at the start of each record whose errors do not count (at most a quarter of the record).
     initial: "estimated" (the records' initial states are trained along) or "washout" (records start at rest).
+    horizon: None minimises the simulation error; a number k a prediction error, for disturbances that a free run cannot
+    know: the free run is corrected by the measured outputs at every k-th sample, so that each sample is predicted one
+    to k steps ahead (k = 1: the one-step error); by an observer gain that is trained along, or the measured lags of a
+    NNARX, see rnn_control.prediction. The least free-run error, on valid or on train, still picks the best.
     window: cut the training records into windows of that many samples; None takes them whole. epochs: Adam steps on
     random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
     Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
@@ -108,28 +114,32 @@ def fit(
         contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
     options["estimate_x0"] = initial == "estimated"
-    is_judged_by_blocks = valid is None and goes_deep(Objective(model, kernel, data, **options))
-    held = hold_out(data) if is_judged_by_blocks else []
-    w = min([washout, *(len(u) // 4 for u in (valid.us if valid else ()))])
-    us, ys = ([scaler.u_in(u) for u in valid.us], [scaler.y_in(y) for y in valid.ys]) if valid else ([], [])
+    trained, judge = model, valid
+    if horizon is not None:
+        trained, judge = predictor(model, horizon), valid or train
+        data = trained.batch(data)
+    at_work = kernel if trained is model else make_kernel(trained)
+    held = hold_out(data) if judge is None and goes_deep(Objective(trained, at_work, data, **options)) else []
+    w = min([washout, *(len(u) // 4 for u in (judge.us if judge else ()))])
+    us, ys = ([scaler.u_in(u) for u in judge.us], [scaler.y_in(y) for y in judge.ys]) if judge else ([], [])
+    validation = Validation(model, kernel, us, ys, w, held)
     with Bar(f"fit {model.kind}", progress) as bar:
         logs = [bar] if log is None else [bar, log]
 
-        def search(model: Model, kernel, data, us, epochs, polish, rows=()) -> Found:
-            objective = Objective(model, kernel, data, **options)
-            validation = Validation(model, kernel, us, ys, w, held)
+        def search(trained: Model, at_work: Kernel, data: Batch, epochs: int, polish: int, rows=()) -> Found:
+            objective = Objective(trained, at_work, data, **options)
             tracker = Tracker(objective, validation, logs, budget(objective, epochs, polish), started, rows)
             return Found(objective, tracker, optimise(objective, tracker, epochs, polish, rate, patience, seed))
 
         begun = {k: v.clone() for k, v in model.state_dict().items()}
-        found, floor = search(model, kernel, data, us, epochs, polish), Floor()
+        found, floor = search(trained, at_work, data, epochs, polish), Floor()
         try:
             if not found.interrupted:
                 floor = find_floor(found.tracker, train, valid, u_min, u_max, linear)
                 found = found._replace(interrupted=climb(floor, found.tracker, drawn, polish, patience, seed))
         except KeyboardInterrupt:
             found = found._replace(interrupted=True)
-        if drift == "auto":
+        if drift == "auto" and horizon is None:
             found = follow_drift(search, found, begun, data, ramps(train, window, washout), epochs, polish)
     return _result(found, floor, scaler, train, certificate, seed, time.perf_counter() - started)
 

@@ -13,7 +13,6 @@ from .initial import initial_state as cell_state
 from .linear import LinearModel, linear_reference
 from .linear_start import AMPLITUDE, start_linear
 from .model import Model
-from .objective import Objective
 from .readout import fit_readout
 from .refine import initial_state
 from .search import Tracker, budget, optimise
@@ -45,27 +44,28 @@ def climb(floor: Floor, tracker: Tracker, drawn: dict[str, Tensor], polish: int,
 
     drawn: the parameters that the search started from, for the states that the linear model does not need.
     """
-    objective = tracker.objective
+    objective, model = tracker.objective, tracker.valid.model
     if floor.linear is None or not tracker.best_error > floor.error:
         return False
     tracker.total = len(tracker.rows) + 1 + budget(objective, 0, polish)
     v = objective.start()
     for amplitude in (EXACT, AMPLITUDE):
-        objective.model.load_state_dict(drawn)
-        if not load_linear(objective.model, floor.linear, objective, amplitude):
+        model.load_state_dict(drawn)
+        if not load_linear(model, floor.linear, tracker, amplitude):
             return False
-        v = _start(objective)
+        v = _start(tracker)
         if amplitude == EXACT:
             tracker(v, objective(v)[0])
     return optimise(objective, tracker, 0, polish, 0.0, patience, seed, v)
 
 
-def _start(objective: Objective) -> np.ndarray:
+def _start(tracker: Tracker) -> np.ndarray:
     """v of the model as it is, with the records' initial states."""
+    objective, valid = tracker.objective, tracker.valid
     v = objective.start()
     if objective.n_x0:
-        shown = ((u[:SHOWN], y[:SHOWN]) for u, y in zip(objective.data.u, objective.data.y, strict=True))
-        x0 = [cell_state(objective.kernel, objective.model, u, y) for u, y in shown]
+        shown = ((u[:SHOWN, : valid.model.nu], y[:SHOWN]) for u, y in zip(*objective.data[:2], strict=True))
+        x0 = [cell_state(valid.kernel, valid.model, u, y) for u, y in shown]
         v[-objective.n_x0 :] = np.clip(x0, -1, 1).ravel()
     return v
 
@@ -86,22 +86,23 @@ def _runs(system: StateSpace, starts, us) -> list[np.ndarray]:
     return [system.simulate(x0, u) for x0, u in zip(starts, us, strict=True)]
 
 
-def load_linear(model: Model, linear: LinearModel, objective: Objective, amplitude: float) -> bool:
+def load_linear(model: Model, linear: LinearModel, tracker: Tracker, amplitude: float) -> bool:
     """Make the cell the linear model, shrunk to what its certificate allows; False if it has no such start.
 
     States slower than the certificate allows are made faster, and the read-out is fitted again to what is left.
     """
-    is_made = isinstance(model, Contracting)
-    cell = model.inner if is_made else model
-    margin = 1 - model.rate if is_made else 0.0 if objective.is_free else objective.margin
+    objective, made = tracker.objective, model if isinstance(model, Contracting) else None
+    cell = made.inner if made else model
+    margin = 1 - made.rate if made else 0.0 if objective.is_free else objective.margin
     slowest = replace(linear, system=linear.system.stable((1 - margin) ** 2)) if margin else linear
     try:
         start_linear(cell, slowest, amplitude)
-        if is_made:
-            model.start_scale()
+        if made:
+            made.start_scale()
         elif margin:
             contract(model, str(objective.property), objective.method, margin)
-            fit_readout(model, objective.kernel, np.zeros((len(objective.data.u), model.nx)), objective.data)
+            data = objective.data._replace(u=[u[:, : model.nu] for u in objective.data.u])
+            fit_readout(model, tracker.valid.kernel, np.zeros((len(data.u), model.nx)), data)
     except (ValueError, CertificateError):
         return False
     return True

@@ -90,7 +90,8 @@ class Validation:
         return value if np.isfinite(value) else np.inf
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
-        runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), objective.data.u)
+        p, x0 = objective.model.theta(), objective.initial_states(v)
+        runs = objective.kernel.simulate(p, x0, objective.data.u)
         return self.error_on_training(objective, [yhat for _, yhat in runs])
 
     def error_on_training(self, objective: Objective, outputs: list[np.ndarray]) -> float:

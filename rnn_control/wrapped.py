@@ -1,4 +1,4 @@
-"""A model that differs from another one only in its parameters or inputs, for the time of its training."""
+"""A model that stands for another one while it is trained: the same outputs, the same conditions."""
 
 from typing import Any
 
@@ -6,13 +6,11 @@ from .model import Model, Params
 
 
 class Wrapped(Model):
-    """The equations and conditions of `inner`; what a subclass does not change is the inner model's."""
-
-    recurrent = ()
+    """The equations and conditions of `inner`; where its parameters or inputs come from differs."""
 
     def __init__(self, inner: Model, nu: int, config: dict[str, Any]):
         super().__init__(nu, inner.ny, inner.nx, dict(model=inner.spec(), **config))
-        self.inner = inner
+        self.inner, self.recurrent = inner, tuple(f"inner.{name}" for name in inner.recurrent)
 
     def plain(self) -> Model:
         return self.inner.plain()
