@@ -42,9 +42,8 @@ class ProgrammeText:
             right, product = self._rights[i], self._products[i]
             lines += self._fill(f"w + {right}", rows, entries)
             lines.append(f"  memset(w + {product}, 0, {len(left) * p.n} * sizeof *w);")
-            lines.append(
-                f"  add_product({len(left)}, {rows}, {p.n}, {self.name}_left{i}, w + {right}, {rows}, w + {product}, {len(left)});"
-            )
+            sizes, right = f"{len(left)}, {rows}, {p.n}", f"w + {right}, {rows}"
+            lines.append(f"  add_product({sizes}, {self.name}_left{i}, {right}, w + {product}, {len(left)});")
         return "\n".join([*lines, *self._fill(f"res[{p.place}]", p.size, p.entries), "  return 0;", "}", ""])
 
     def _tables(self) -> Iterator[str]:
@@ -52,7 +51,8 @@ class ProgrammeText:
             yield f"static const double {self.name}_left{i}[] = {numbers(step.left.ravel('F'))};"
         for i, M in enumerate(self._p.numbers):
             sparse = self._is_sparse(i)
-            yield f"static const double {self.name}_n{i}[] = {numbers(np.array(M.nonzeros()) if sparse else M.full().ravel('F'))};"
+            values = np.array(M.nonzeros()) if sparse else M.full().ravel("F")
+            yield f"static const double {self.name}_n{i}[] = {numbers(values)};"
             if sparse:
                 places = zip(*M.sparsity().get_triplet(), strict=True)
                 yield f"static const int {self.name}_at{i}[][2] = {{{', '.join(f'{{{r}, {c}}}' for r, c in places)}}};"

@@ -1,0 +1,173 @@
+"""How far the controller is from its sampling time: every plant, the estimator, one iteration a sample, long horizons.
+
+    python benchmarks/mpc_real_time.py [--quick] [--only PART ...] [--json PATH]
+
+plants: NMPC on the plant's own equations and moving horizon estimation, N = 20 and 10, set-points that change; the 99 %
+    quantile of a step's wall time as a share of the plant's recommended sampling time; goal: a tenth
+iteration: one iteration a sample against convergence, GRU with 32 states: time of a step, and what the loop costs more
+build: seconds until a controller stands, GRU with 64 states, N = 40: compiled, and from the cache
+growth: roll-out and step at N = 20, 40, 80, GRU with 32 states: exponents of N
+esn: median step of an ESN with 300 states, N = 40
+All on one core; loops interleaved where they are compared.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from mpc import MHE, NMPC
+from mpc.cell import build_cell
+from mpc.fast_call import FastCall
+from plants import PLANTS
+from rnn_control import ESN, GRU, IdentifiedModel, Scaler
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--quick", action="store_true", help="two plants, few steps, a smaller ESN")
+parser.add_argument("--only", nargs="+", help="some of: plants iteration build growth esn")
+parser.add_argument("--json", type=Path, help="write the rows here")
+
+WEIGHTS = {"y": 1.0, "u": 0.0, "du": 0.1}
+HOLD = 8  # samples between set-points
+
+
+def learned(model):
+    scaler = Scaler(u_mid=[0, 0], u_half=[1, 1], y_mean=[0, 0], y_std=[1, 1])
+    names = dict(u_names=("a", "b"), y_names=("y", "z"), u_units=("-", "-"), y_units=("-", "-"))
+    return IdentifiedModel(model, scaler, 1.0, **names).to_casadi()
+
+
+def controller(system, horizon, **options):
+    return NMPC(system, horizon, weights=WEIGHTS, terminal=None, y_range=1.0, **options)
+
+
+def step(function, *arguments):
+    return function(*arguments).full().ravel()
+
+
+def set_points(system, steps, seed=0):
+    """Outputs at rest under random inputs, (steps, ny): all of them can be reached."""
+    rng, x, found = np.random.default_rng(seed), np.array(system.x0), []
+    middle, half = (system.u_max + system.u_min) / 2, (system.u_max - system.u_min) / 2
+    for _ in range(-(-steps // HOLD)):
+        u = middle + 0.5 * half * rng.uniform(-1, 1, system.nu)
+        for _ in range(100):
+            x = step(system.f, x, u)
+        found.append(step(system.g, x))
+    return np.repeat(found, HOLD, axis=0)[:steps]
+
+
+def row(name, value, unit, goal=None, rival=None, ratio=None):
+    met = None if goal is None else bool((value if ratio is None else ratio) <= goal)
+    shown = value if ratio is None else ratio
+    print(f"{name}: {shown:.3g} {unit if ratio is None else 'x ' + rival}" + ("" if goal is None else f", goal {goal}"
+          f": {'met' if met else 'NOT met'}"), flush=True)  # fmt: skip
+    return dict(name=name, value=float(value), unit=unit, rival=rival, ratio=ratio, goal=goal, met=met)
+
+
+def plants(quick):
+    rows = []
+    for name in list(PLANTS)[:2] if quick else PLANTS:
+        plant, steps = PLANTS[name](), 24 if quick else 96
+        system = plant.discretise(plant.sampling_time)
+        noise = np.maximum(plant.y_noise, 1e-6)
+        control, spans = NMPC(system, 20), np.ptp(r := set_points(system, steps), axis=0) + noise
+        observer = MHE(system, noise, 0.1 * spans, 1e-3 * np.maximum(np.abs(system.x0), 1e-3), window=10)
+        x, u, times = np.array(system.x0), np.array(plant.nominal.u), []
+        observer.reset(step(system.g, x), u)
+        rng = np.random.default_rng(0)
+        for k in range(steps):
+            y = step(system.g, x) + noise * rng.standard_normal(system.ny)
+            start = time.perf_counter()
+            observer.update(u if k else None, y)
+            middle = time.perf_counter()
+            u = control.step(x, None, r[k], u).u
+            times.append((middle - start, time.perf_counter() - middle))
+            x = step(system.f, x, u)
+        for what, p99 in zip(("MHE", "NMPC"), np.percentile(times[2:], 99, axis=0), strict=True):
+            share = float(p99 / plant.sampling_time)
+            rows.append(row(f"{name}, {what}, 99 % of its steps", 1e3 * p99, "ms", 0.1, "sampling time", share))
+    return rows
+
+
+def iteration(quick):
+    system, steps = learned(GRU(2, 2, 32, seed=1)), 48 if quick else 240
+    r, made = set_points(system, steps), (controller(system, 20), controller(system, 20, iterations=1))
+    x, u, costs, times = [np.array(system.x0)] * 2, [np.zeros(2)] * 2, np.zeros(2), []
+    for k in range(steps):
+        spent = [0.0, 0.0]
+        for i in np.random.default_rng(k).permutation(2):
+            start, before = time.perf_counter(), u[i]
+            u[i] = made[i].step(x[i], None, r[k], before).u
+            spent[i] = time.perf_counter() - start
+            x[i] = step(system.f, x[i], u[i])
+            e, du = step(system.g, x[i]) - r[k], u[i] - before
+            costs[i] += e @ e + 0.1 * du @ du
+        times.append(spent)
+    converged, once = np.median(times[2:], axis=0)
+    loss = 100 * float(costs[1] / costs[0] - 1)
+    return [
+        row("one iteration, step", 1e3 * once, "ms", 0.25, "converged", float(once / converged)),
+        row("one iteration, closed loop costs more by", loss, "%", 1.0),
+    ]
+
+
+def build(quick):
+    system, rows = learned(GRU(2, 2, 64, seed=1)), []
+    for what, goal in (("compiled", 2.0), ("from the cache", 0.1)):
+        start = time.perf_counter()
+        controller(system, 40)
+        rows.append(row(f"build, 64 states, N = 40, {what}", time.perf_counter() - start, "s", goal))
+    return rows
+
+
+def growth(quick):
+    system, horizons = learned(GRU(2, 2, 32, seed=1)), (20, 40, 80)
+    r, made = set_points(system, HOLD), [controller(system, N) for N in horizons]
+    rolls = []
+    for c, N in zip(made, horizons, strict=True):
+        rolls.append(FastCall(build_cell(c.system, c.scales).roll.mapaccum("roll", N)))
+    spent = np.empty((10 if quick else 50, 2, len(horizons)))
+    for times in spent:
+        for i, (c, roll, N) in enumerate(zip(made, rolls, horizons, strict=True)):
+            start = time.perf_counter()
+            roll(np.zeros(system.nx), np.zeros(2 * N))
+            middle = time.perf_counter()
+            c.reset(np.zeros(2))
+            c.step(system.x0, None, r[0], np.zeros(2))
+            times[:, i] = middle - start, time.perf_counter() - middle
+    median = np.log(np.median(spent, axis=0))
+    powers = [np.polyfit(np.log(horizons), m, 1)[0] for m in median]
+    return [row("roll-out, power of N", powers[0], "-", 1.1), row("cold step, power of N", powers[1], "-")]
+
+
+def esn(quick):
+    system, times = learned(ESN(2, 2, 60 if quick else 300, seed=1)), []
+    c, r = controller(system, 40), set_points(system, 32)
+    x, u = np.array(system.x0), np.zeros(2)
+    for r_k in r:
+        start = time.perf_counter()
+        u = c.step(x, None, r_k, u).u
+        times.append(time.perf_counter() - start)
+        x = step(system.f, x, u)
+    return [row(f"ESN, {system.nx} states, N = 40, step", 1e3 * np.median(times[2:]), "ms", None if quick else 50.0)]
+
+
+PARTS = {"plants": plants, "iteration": iteration, "build": build, "growth": growth, "esn": esn}
+
+
+def main(args):
+    warnings.simplefilter("ignore")
+    os.environ["RNN_CONTROL_CACHE"] = tempfile.mkdtemp()
+    rows = [r for name in args.only or PARTS for r in PARTS[name](args.quick)]
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main(parser.parse_args())
