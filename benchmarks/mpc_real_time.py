@@ -3,12 +3,13 @@
     python benchmarks/mpc_real_time.py [--quick] [--only PART ...] [--json PATH]
 
 plants: NMPC on the plant's own equations and moving horizon estimation, N = 20 and 10, set-points that change; the 99 %
-    quantile of a step's wall time as a share of the plant's recommended sampling time; goal: a tenth
+    quantile of the time of a step as a share of the plant's recommended sampling time; goal: a tenth
 iteration: one iteration a sample against convergence, GRU with 32 states: time of a step, and what the loop costs more
 build: seconds until a controller stands, GRU with 64 states, N = 40: compiled, and from the cache
 growth: roll-out and step at N = 20, 40, 80, GRU with 32 states: exponents of N
 esn: median step of an ESN with 300 states, N = 40
-All on one core; loops interleaved where they are compared.
+Processor time of one core, which is the wall time where nothing else runs; builds, whose compiler is another process,
+in wall time. Loops that are compared are interleaved.
 """
 
 import argparse
@@ -83,11 +84,11 @@ def plants(quick):
         rng = np.random.default_rng(0)
         for k in range(steps):
             y = step(system.g, x) + noise * rng.standard_normal(system.ny)
-            start = time.perf_counter()
+            start = time.process_time()
             observer.update(u if k else None, y)
-            middle = time.perf_counter()
+            middle = time.process_time()
             u = control.step(x, None, r[k], u).u
-            times.append((middle - start, time.perf_counter() - middle))
+            times.append((middle - start, time.process_time() - middle))
             x = step(system.f, x, u)
         for what, p99 in zip(("MHE", "NMPC"), np.percentile(times[2:], 99, axis=0), strict=True):
             share = float(p99 / plant.sampling_time)
@@ -102,9 +103,9 @@ def iteration(quick):
     for k in range(steps):
         spent = [0.0, 0.0]
         for i in np.random.default_rng(k).permutation(2):
-            start, before = time.perf_counter(), u[i]
+            start, before = time.process_time(), u[i]
             u[i] = made[i].step(x[i], None, r[k], before).u
-            spent[i] = time.perf_counter() - start
+            spent[i] = time.process_time() - start
             x[i] = step(system.f, x[i], u[i])
             e, du = step(system.g, x[i]) - r[k], u[i] - before
             costs[i] += e @ e + 0.1 * du @ du
@@ -135,12 +136,12 @@ def growth(quick):
     spent = np.empty((10 if quick else 50, 2, len(horizons)))
     for times in spent:
         for i, (c, roll, N) in enumerate(zip(made, rolls, horizons, strict=True)):
-            start = time.perf_counter()
+            start = time.process_time()
             roll(np.zeros(system.nx), np.zeros(2 * N))
-            middle = time.perf_counter()
+            middle = time.process_time()
             c.reset(np.zeros(2))
             c.step(system.x0, None, r[0], np.zeros(2))
-            times[:, i] = middle - start, time.perf_counter() - middle
+            times[:, i] = middle - start, time.process_time() - middle
     median = np.log(np.median(spent, axis=0))
     powers = [np.polyfit(np.log(horizons), m, 1)[0] for m in median]
     return [row("roll-out, power of N", powers[0], "-", 1.1), row("cold step, power of N", powers[1], "-")]
@@ -151,9 +152,9 @@ def esn(quick):
     c, r = controller(system, 40), set_points(system, 32)
     x, u = np.array(system.x0), np.zeros(2)
     for r_k in r:
-        start = time.perf_counter()
+        start = time.process_time()
         u = c.step(x, None, r_k, u).u
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
         x = step(system.f, x, u)
     return [row(f"ESN, {system.nx} states, N = 40, step", 1e3 * np.median(times[2:]), "ms", None if quick else 50.0)]
 
