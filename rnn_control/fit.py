@@ -29,9 +29,6 @@ from .watch import Bar, Step
 from .weighting import Weighting
 from .windows import hold_out, ramps, windows
 
-NOTABLE = 0.02
-"""Validation error, in deviations, by which a linear model has to be better for a warning: two points of FIT."""
-
 
 def fit(
     model: Model,
@@ -90,7 +87,7 @@ def fit(
     search like Ctrl-C.
 
     A certificate says nothing of accuracy: a model that predicts no better than the mean, or much worse than others met
-    on the way that had no proof, or worse than a linear model, is returned with a warning.
+    on the way that had no proof, is returned with a warning.
     Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
     """
     _check_options(model, train, valid, certificate, method, initial, drift)
@@ -163,7 +160,7 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
     proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
-    _warn_of_poor(tracker, valid, floor)
+    _warn_of_poor(tracker, valid)
     return FitResult(
         identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, drift, *floor
     )  # fmt: skip
@@ -188,16 +185,13 @@ def _drift(model: Model, scaler: Scaler, train: Experiment) -> np.ndarray | None
     return change
 
 
-def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor):
+def _warn_of_poor(tracker: Tracker, valid: np.ndarray):
     """A certificate says nothing of accuracy: say so where the model that was kept is useless."""
     kept, seen = tracker.best_error, float(np.nanmin(valid))
     if kept >= 1:
         worse = f"the kept model is no better than the mean of the outputs: validation error {kept:.2g} deviations"
     elif kept > 2 * seen:
         worse = f"the certificate costs accuracy: validation error {kept:.2g} deviations, {seen:.2g} seen without proof"
-    elif kept > floor.error + NOTABLE and floor.linear is not None:
-        order = floor.linear.order
-        worse = f"a linear model of {order} states predicts better: {floor.error:.2g} deviations against {kept:.2g}"
     else:
         return
     warnings.warn(
