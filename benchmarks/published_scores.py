@@ -5,10 +5,11 @@
 
 FOLDER holds cascaded_tanks/dataBenchmark.csv, daisy/*.dat, ph_bonassi/Dataset_large.mat, silverbox/SNLS80mV.mat,
 wiener_hammerstein_2009/WienerHammerBenchmark.csv, f16_gvt/F16Data_FullMSine_*.mat; a record that is not there is named
-as absent. One recipe for all: `fit` with its defaults on the estimation part, whole; medians over seeds of the score on
-the test part, after the 50 samples that give the initial state. A REN is certified by construction, so it has no free
-twin. "chosen" is the class with the smallest error on the fifth of the estimation part that `fit` keeps from training
-(cells under a penalty have no such fifth and cannot be chosen): the test part has no say.
+as absent. One recipe for all: `fit` with its defaults on the estimation part, whole (pH has a validation part of its
+own, which `fit` is given); medians over seeds of the score on the test part, after the 50 samples that give the initial
+state. A REN is certified by construction, so it has no free twin. "chosen" is the class with the smallest error on the
+fifth of the estimation part that `fit` keeps from training (cells under a penalty have no such fifth and cannot be
+chosen): the test part has no say.
 
 Published values: Champneys et al. (2024, arXiv 2405.10779) for GRUs and for the tanks; SUBNET: Beintema et al. (2021,
 notebooks of SS-encoder-WH-Silver, nx = 4); jax-sysid 1.1.0 run by us for pH and Silverbox; dynoNet: Forgione, Piga
@@ -43,7 +44,8 @@ SEEDS = range(1 if args.quick else args.seeds)
 
 
 class Record(NamedTuple):
-    """A training part, test parts, and what is measured on each of them: scale times the score, or the REN's NRMSE."""
+    """Training and test parts, what is measured on each test part (scale times the score, or the REN's NRMSE), and the
+    validation part where the record has one of its own."""
 
     train: Experiment
     tests: list[Experiment]
@@ -51,6 +53,7 @@ class Record(NamedTuple):
     scale: float
     published: dict
     goals: dict
+    valid: Experiment | None = None
 
     def scores(self, model):
         if self.measure == "nrmse":
@@ -91,9 +94,11 @@ def daisy(name):
 
 def ph():
     path, dt = args.data / "ph_bonassi" / "Dataset_large.mat", 15.0
-    train, test = (Experiment.from_mat(path, f"U_{part}", f"Y_{part}", dt=dt) for part in ("train", "test"))
+    parts = (Experiment.from_mat(path, f"U_{part}", f"Y_{part}", dt=dt) for part in ("train", "val", "test"))
+    train, valid, test = parts
     goals = {None: [0.030], "delta_iss": [0.040]}
-    return Record(train, [like(train, test.u, test.y)], "rmse", 1, {"jax-sysid": 0.050, "linear": 0.37}, goals)
+    published = {"jax-sysid": 0.050, "linear": 0.37}
+    return Record(train, [like(train, test.u, test.y)], "rmse", 1, published, goals, like(train, valid.u, valid.y))
 
 
 def silverbox():
@@ -145,7 +150,7 @@ def judged(record, kind, certificate):
     for seed in SEEDS:
         started = sum(os.times()[:4])
         model = MODELS[kind](record.train.nu, record.train.ny, seed=seed)
-        result = fit(model, record.train, certificate=certificate, seed=seed)
+        result = fit(model, record.train, record.valid, certificate=certificate, seed=seed)
         spent = sum(os.times()[:4]) - started
         found.append(
             (record.scores(result.model), result.history["valid"][result.best_iteration], result.seconds, spent)
