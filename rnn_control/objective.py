@@ -45,6 +45,13 @@ class Objective:
         self.violation = None if property is None or self.is_free else Penalty(model, property, method, margin)
         self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
 
+    def on(self, data: Batch) -> "Objective":
+        """The same objective, and the same v, for a part of every record."""
+        return Objective(
+            self.model, self.kernel, data, property=self.property, method=self.method, margin=self.margin,
+            estimate_x0=self.n_x0 > 0, prior=self.prior, prior_x0=self.prior_x0, weighting=self.weighting,
+        )  # fmt: skip
+
     def reweigh(self, v: np.ndarray) -> None:
         """Weights of the samples from their errors at v, where a weighting was asked for."""
         if self.weighting is None:

@@ -15,6 +15,7 @@ from scipy.optimize import Bounds, minimize
 
 from .certify import is_proved
 from .contract import CertificateError, contract
+from .growth import parts
 from .initial import initial_state
 from .kernel import Kernel
 from .levenberg import LARGEST, levenberg
@@ -123,24 +124,33 @@ def goes_deep(objective: Objective) -> bool:
     return objective.is_free and objective.n_theta + objective.n_x0 <= LARGEST
 
 
-def budget(objective: Objective, epochs: int, polish: int) -> int:
-    """How many iterates a search judges at most, repairs aside."""
-    return 1 + epochs + (polish // STEP_WORTH if goes_deep(objective) else polish)
+def budget(objective: Objective, epochs: int, polish: int, starts: int = 1) -> int:
+    """How many iterates a search from that many starts judges at most, repairs aside."""
+    if not goes_deep(objective):
+        return 1 + epochs + polish
+    stages = 1 + sum(1 for _ in parts(objective.data))
+    if stages > 1:
+        return 1 + sum((polish >> k) // STEP_WORTH for k in range(stages))
+    return 1 + epochs + starts * (polish // STEP_WORTH)
 
 
 def optimise(
     objective: Objective, tracker: Tracker, epochs: int, polish: int, rate: float, patience: int, seed: int,
-    start: np.ndarray | None = None,
+    start: np.ndarray | None = None, near: np.ndarray | None = None,
 ) -> bool:  # fmt: skip
-    """Adam, then L-BFGS in stages under a growing penalty, by default from the model; True if the user interrupted."""
+    """Adam, then L-BFGS in stages under a growing penalty, by default from the model; True if the user interrupted.
+
+    near: another start, for a search that goes deep.
+    """
     v = objective.start() if start is None else start
     try:
         objective.settle(v, 1.0)
         tracker(v, objective(v)[0])
-        v = _adam(objective, tracker, v, epochs, rate, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
         if goes_deep(objective):
-            _levenberg(objective, tracker, v, polish, patience)
+            _deep(objective, tracker, v, near, epochs, polish, rate, patience, rng)
             return False
+        v = _adam(objective, tracker, v, epochs, rate, rng)
         for i, penalty in enumerate(STAGES):
             objective.reweigh(v)
             objective.settle(v, penalty)
@@ -197,9 +207,25 @@ def _lbfgs(objective, tracker, v, iterations, patience) -> np.ndarray:
         return last["v"]
 
 
-def _levenberg(objective, tracker, v, iterations, patience) -> None:
-    """Levenberg-Marquardt steps, each worth some ten of L-BFGS; the prior follows the error. Stops as L-BFGS does."""
+def _deep(objective, tracker, start, near, epochs, polish, rate, patience, rng) -> None:
+    """Levenberg-Marquardt from the other start, then from the first, after Adam: two ways down, the better is kept.
 
+    On long records from the better start only: on a part of them, then on ever larger ones, half as many steps each.
+    """
+    stages = [*map(objective.on, parts(objective.data)), objective]
+    if len(stages) > 1:
+        v = start if near is None else min(start, near, key=lambda v: objective(v)[0])
+        for k, stage in enumerate(stages):
+            v = _levenberg(stage, tracker, v, polish >> k, patience)
+        return
+    if near is not None:
+        _levenberg(objective, tracker, near, polish, patience)
+    objective.settle(start, 1.0)
+    _levenberg(objective, tracker, _adam(objective, tracker, start, epochs, rate, rng), polish, patience)
+
+
+def _levenberg(objective, tracker, v, iterations, patience) -> np.ndarray:
+    """Levenberg-Marquardt steps, each worth some ten of L-BFGS; the prior follows the error. Stops as L-BFGS does."""
     started, steps = len(tracker.rows), max(patience // STEP_WORTH, 1)
 
     def is_stalled():
@@ -214,7 +240,8 @@ def _levenberg(objective, tracker, v, iterations, patience) -> None:
         objective.settle(v, 1.0)
         v = levenberg(objective, v, max(iterations // (STEP_WORTH * ROUNDS), 1), report)
         if is_stalled():
-            return
+            break
+    return v
 
 
 def _repair(objective, tracker, v) -> np.ndarray:

@@ -1,0 +1,65 @@
+"""A second start of a search without penalty: the cell as a linear model of the records."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.linalg import LinAlgError
+from torch import Tensor
+
+from .growth import parts
+from .kernel import Batch, Kernel
+from .linear_start import AMPLITUDE, STARTS
+from .model import Model
+from .readout import fit_readout
+from .refine import initial_state
+from .subspace import StateSpace, allows, subspace
+
+LARGEST_ORDER = 10
+"""States of the linear model at most."""
+SHOWN = 50
+"""Samples of a record that tell its initial state."""
+
+
+def near_linear(model: Model, kernel: Kernel, data: Batch) -> dict[str, Tensor]:
+    """The parameters of the model's linear start, read-out by least squares; empty without one. The model stays."""
+    drawn, few = copied(model), next(parts(data), data)
+    near = linear_parameters(model, few.u, few.y)
+    if near:
+        model.load_state_dict(near)
+        fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
+        near = copied(model)
+        model.load_state_dict(drawn)
+    return near
+
+
+@torch.no_grad()
+def linear_parameters(model: Model, u: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    """The parameters of the linear start for normalised records u (T, nu), y (T, ny); the model stays as it is.
+
+    The order, up to the states of the cell, is the one whose subspace model errs least in a free run. Empty for a cell
+    without such a start, one with frozen parameters, and records too short for any order.
+    """
+    kind = next((kind for kind in type(model).__mro__ if kind in STARTS), None)
+    orders = [n for n in range(1, min(model.nx, LARGEST_ORDER) + 1) if allows(u, y, n)]
+    if kind is None or not orders or not all(v.requires_grad for v in model.parameters()):
+        return {}
+    given = copied(model)
+    try:
+        STARTS[kind](model, min(subspace(u, y, orders), key=lambda s: free_run_error(s, u, y)), AMPLITUDE)
+        return copied(model)
+    except (ValueError, LinAlgError):
+        return {}
+    finally:
+        model.load_state_dict(given)
+
+
+def copied(model: Model) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def free_run_error(system: StateSpace, us, ys) -> float:
+    """sum |y - yhat|^2, each record from the initial state that its first samples tell."""
+    starts = (initial_state(system, u[:SHOWN], y[:SHOWN]) for u, y in zip(us, ys, strict=True))
+    runs = (system.simulate(x0, u) for x0, u in zip(starts, us, strict=True))
+    return sum(float(((y - yhat) ** 2).sum()) for y, yhat in zip(ys, runs, strict=True))

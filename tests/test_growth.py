@@ -1,0 +1,77 @@
+"""How a deep search begins: near a linear model where that is better, and on parts of records that are long."""
+
+import numpy as np
+import pytest
+import torch
+
+from rnn_control import ESN, GRU, MODELS, Experiment, fit
+from rnn_control.growth import parts
+from rnn_control.kernel import Batch, make_kernel
+from rnn_control.near_linear import near_linear
+
+
+def oscillator(samples, seed):
+    """Normalised samples of a lightly damped spring that hardens: poles of radius 0.97, as the Silverbox has."""
+    rng, (p, v) = np.random.default_rng(seed), (0.0, 0.0)
+    u, y = np.convolve(rng.normal(size=samples), np.ones(4) / 4, "same"), []
+    for force in u:
+        y.append(p)
+        v += 0.3 * (force - p - 0.2 * v - 0.1 * p**3)
+        p += 0.3 * v
+    return u[:, None] / abs(u).max(), np.array(y)[:, None] / np.std(y)
+
+
+def batch(*lengths):
+    records = [oscillator(n, seed) for seed, n in enumerate(lengths)]
+    return Batch([u for u, _ in records], [y for _, y in records], [np.ones_like(y) for _, y in records])
+
+
+@pytest.mark.parametrize(
+    "lengths, expected",
+    [((8191,), []), ((8192,), [(4096,)]), ((60000, 20000), [(3072, 1024), (12288, 4096)]), ((50,) * 10, [])],
+)
+def test_parts_are_the_beginnings_of_all_records_and_grow_fourfold(lengths, expected):
+    whole = Batch(*([np.arange(n)[:, None] for n in lengths] for _ in range(3)))
+    found = list(parts(whole))
+    assert [tuple(map(len, part.u)) for part in found] == expected
+    assert all((a == b[: len(a)]).all() for part in found for a, b in zip(part.y, whole.y, strict=True))
+
+
+def copied(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "lipschitz_rnn", "ren", "nnarx"])
+def test_the_other_start_is_near_the_linear_model_of_a_resonance(kind):
+    data, model = batch(400), MODELS[kind](1, 1, 4, seed=1)
+    kernel, drawn = make_kernel(model, compiled=False), copied(model)
+    near = near_linear(model, kernel, data)
+    assert all(torch.equal(drawn[k], v) for k, v in model.state_dict().items())
+    model.load_state_dict(near)
+    ((_, yhat),) = kernel.simulate(model.theta(), np.zeros((1, model.nx)), data.u)
+    assert ((data.y[0] - yhat) ** 2).sum() < 0.15 * (data.y[0] ** 2).sum()
+
+
+@pytest.mark.parametrize("model, samples", [(ESN(1, 1, 5), 400), (GRU(1, 1, 3), 6)])
+def test_cells_and_records_without_linear_start_have_no_other(model, samples):
+    assert near_linear(model, make_kernel(model, compiled=False), batch(samples)) == {}
+
+
+def test_frozen_parameters_have_no_other_start():
+    model = GRU(1, 1, 3, seed=1)
+    model.bz.requires_grad_(False)
+    assert near_linear(model, make_kernel(model, compiled=False), batch(400)) == {}
+
+
+def test_a_long_record_is_searched_on_a_part_first():
+    steps = []
+
+    def until_the_part_is_done(step):
+        steps.append(step)
+        if step.iteration == 10:
+            raise KeyboardInterrupt
+
+    options = dict(certificate=None, polish=100, progress=False, log=until_the_part_is_done)
+    fit(GRU(1, 1, 3), Experiment(*oscillator(8200, 0), 1.0), **options)
+    assert steps[0].total == 1 + 10 + 5
+    assert steps[-1].best < 0.7 * steps[0].error
