@@ -22,6 +22,14 @@ from .wrapped import Wrapped
 
 SHARE = 0.1
 """Of the squared residuals; a drift that explains less is not looked for (records without one show at most 0.03)."""
+SURE = 2
+"""Times what a ramp explains of as many independent residuals by chance."""
+SMALLEST = 0.01
+"""Root mean square, in deviations of the outputs, of what a drift does that is worth a search."""
+LARGEST_ERROR = 0.2
+"""Root mean square of the residuals, likewise, beyond which they tell more of the model than of a load."""
+GAIN = 0.9
+"""Share of the validation error that a search with a drift has to reach to be kept."""
 ROUNDS = (0.2, 1.0)
 """Shares of the polishing for two searches with a drift: the first sharpens the level that the second starts from."""
 LARGEST_LOAD = 0.3
@@ -94,7 +102,8 @@ def follow_drift(
                 level = level + level_of(kernel, model, us, ys, washout)
             loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
             found, is_anew = search(drifting, compiled, loaded, *length, found.tracker.rows), False
-            best = min(best, found, key=lambda one: one.tracker.best_error)
+            if found.tracker.best_error < (GAIN if best.objective.model is model else 1.0) * best.tracker.best_error:
+                best = found
             if found.interrupted or found.tracker.best is None:
                 break
             found.objective.load(found.tracker.best)
@@ -114,11 +123,12 @@ def remembers(objective: Objective, v: np.ndarray) -> bool:
     objective.load(v)
     p, x0, data = objective.model.theta(), objective.initial_states(v), objective.data
     runs, still = (objective.kernel.simulate(p, start, data.u) for start in (x0, 0 * x0))
-    memory, residual = 0.0, 0.0
+    memory, residual, total = 0.0, 0.0, 0.0
     for y, w, (_, yhat), (_, rest) in zip(data.y, data.w, runs, still, strict=True):
         late = w * (np.arange(len(y)) >= len(y) // 4)[:, None]
         memory, residual = memory + (late * (yhat - rest) ** 2).sum(), residual + (late * (y - yhat) ** 2).sum()
-    return bool(memory > residual)
+        total += late.sum()
+    return bool(residual < LARGEST_ERROR**2 * total and memory > max(residual, SMALLEST**2 * total))
 
 
 def drifts(objective: Objective, v: np.ndarray, data: Batch, ramps: list[np.ndarray]) -> bool:
@@ -141,11 +151,20 @@ def drifts(objective: Objective, v: np.ndarray, data: Batch, ramps: list[np.ndar
     constant = effects([[np.ones(len(d)) for d in ramps]])
     ramp = effects([[d[:, r] for d in ramps] for r in range(ramps[0].shape[1])])
 
-    def left(columns) -> float:
-        return float(((residual - columns @ np.linalg.lstsq(columns, residual, rcond=None)[0]) ** 2).sum())
+    def rest(columns) -> np.ndarray:
+        return residual - columns @ np.linalg.lstsq(columns, residual, rcond=None)[0]
 
-    alone = left(constant)
-    return np.isfinite(alone) and left(np.hstack([constant, ramp])) < (1 - SHARE) * alone
+    if not np.isfinite(residual).all() or not (residual**2).sum() < LARGEST_ERROR**2 * (weights**2).sum():
+        return False
+    before, after = rest(constant), rest(np.hstack([constant, ramp]))
+    explained, chance = (before**2).sum() - (after**2).sum(), ramp.shape[1] / independent(after.reshape(weights.shape))
+    return bool(explained > max(SHARE, SURE * chance) * (before**2).sum() and explained > SMALLEST**2 * residual.size)
+
+
+def independent(residual: np.ndarray) -> float:
+    """How many independent samples residuals (T, ny) are worth, from their correlation with the sample before."""
+    rho = float((residual[1:] * residual[:-1]).sum() / (residual**2).sum())
+    return residual.size * (1 - rho) / (1 + max(rho, 0.0))
 
 
 def level_of(kernel: Kernel, model: Model, us, ys, washout: int, iterations: int = 4) -> np.ndarray:
