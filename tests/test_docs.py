@@ -54,7 +54,9 @@ def test_links_lead_somewhere(page):
 
 
 APART = {
-    "rnn_control": [f"rnn_control.{name}" for name in ("watch", "tensorboard", "price", "frames", "tune")],
+    "rnn_control": [
+        f"rnn_control.{name}" for name in ("watch", "tensorboard", "prediction", "price", "frames", "tune")
+    ],
     "rnn_control.interop": ["rnn_control.interop.onnx_layers"],
     "mpc": ["mpc.frames"],
 }
