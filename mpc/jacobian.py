@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import casadi as ca
 
+MOST_TERMS = 32  # the networks here have up to 18; a plant's scalar equations, left alone, double them at every step
+
 
 class UnknownOperation(Exception):
-    """An operation outside the closed set below; CasADi's own derivative is taken instead."""
+    """An operation outside the closed set below, or no few terms; CasADi's own derivative is taken instead."""
 
 
 class Term(NamedTuple):
@@ -51,7 +53,7 @@ def derivative(expression: Any, *columns: Any) -> Rows:
         first += c.numel()
     try:
         return _Forward(seeds, n).of(expression)
-    except UnknownOperation:
+    except (UnknownOperation, RecursionError):
         z = ca.vertcat(*columns)
         whole = ca.jacobian(expression, z) if z.is_valid_input() else _by_parts(expression, columns)
         return _rows(expression.numel(), Term(0, None, ca.densify(whole)))
@@ -230,5 +232,7 @@ def _sum(size: int, terms: list[Term]) -> Rows:
                 found[i] = other._replace(matrix=other.matrix + term.matrix)
                 break
         else:
+            if len(found) == MOST_TERMS:
+                raise UnknownOperation("many terms")
             found.append(term)
     return Rows(size, tuple(found))

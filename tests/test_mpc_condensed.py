@@ -12,6 +12,7 @@ from mpc.jacobian import jacobian
 from mpc.plan import Plan
 from mpc.qp import solve_qp
 from mpc.scales import find_scales
+from plants import PLANTS
 from rnn_control.model import map_arrays
 
 
@@ -98,6 +99,17 @@ def test_matrix_jacobian_is_casadis(factory, order):
     both = [jacobian(e, x, u), ca.horzcat(ca.jacobian(e, x), ca.jacobian(e, u))]
     ours, casadis = ca.Function("J", [x, u, lam], both)(*(0.3 * np.arange(1, n + 1) for n in (x.numel(), 2, x.numel())))
     assert ours.full() == pytest.approx(casadis.full(), abs=1e-13)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_matrix_jacobian_of_a_plants_scalar_equations_is_casadis(name):
+    plant = PLANTS[name]()
+    system = plant.discretise(plant.sampling_time)
+    x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
+    (f,) = system.f.call([x, u], True, False)
+    both = ca.Function("J", [x, u], [jacobian(f, x, u), ca.horzcat(ca.jacobian(f, x), ca.jacobian(f, u))])
+    ours, casadis = (J.full() for J in both(plant.nominal.x, plant.nominal.u))
+    assert ours == pytest.approx(casadis, rel=1e-9, abs=1e-9)
 
 
 def test_matrix_jacobian_of_every_third_row():
