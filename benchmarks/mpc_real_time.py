@@ -4,12 +4,13 @@
 
 plants: NMPC on the plant's own equations and moving horizon estimation, N = 20 and 10, set-points that change; the 99 %
     quantile of the time of a step as a share of the plant's recommended sampling time; goal: a tenth
-iteration: one iteration a sample against convergence, GRU with 32 states: time of a step, and what the loop costs more
+iteration: one iteration a sample against convergence, GRU with 32 states, noise on them: time of the solve and of the
+    whole step, all at once and prepared before the measurement, and what the loop costs more
 build: seconds until a controller stands, GRU with 64 states, N = 40: compiled, and from the cache
 growth: roll-out and step at N = 20, 40, 80, GRU with 32 states: exponents of N
 esn: median step of an ESN with 300 states, N = 40
-Processor time of one core, which is the wall time where nothing else runs; builds, whose compiler is another process,
-in wall time. Loops that are compared are interleaved.
+Processor time of one core, which is the wall time where nothing else runs; iterations, which are shorter than that
+clock's call, and builds, whose compiler is another process, in wall time. Loops that are compared are interleaved.
 """
 
 import argparse
@@ -49,6 +50,20 @@ def controller(system, horizon, **options):
 
 def step(function, *arguments):
     return function(*arguments).full().ravel()
+
+
+class Stopwatch:
+    """Seconds that the last call of a method took."""
+
+    def __init__(self, owner, name):
+        self.last, self._call = 0.0, getattr(owner, name)
+        setattr(owner, name, self)
+
+    def __call__(self, *arguments):
+        start = time.perf_counter()
+        result = self._call(*arguments)
+        self.last = time.perf_counter() - start
+        return result
 
 
 def set_points(system, steps, seed=0):
@@ -98,24 +113,34 @@ def plants(quick):
 
 def iteration(quick):
     system, steps = learned(GRU(2, 2, 32, seed=1)), 48 if quick else 240
-    r, made = set_points(system, steps), (controller(system, 20), controller(system, 20, iterations=1))
-    x, u, costs, times = [np.array(system.x0)] * 2, [np.zeros(2)] * 2, np.zeros(2), []
+    r, noise = set_points(system, steps), 0.01 * np.random.default_rng(7).standard_normal((steps, system.nx))
+    made = (controller(system, 20), *(controller(system, 20, iterations=1) for _ in range(2)))
+    solving = [Stopwatch(c._solvers, "solve") for c in made]
+    x, u, costs, times = [np.array(system.x0)] * 3, [np.zeros(2)] * 3, np.zeros(3), []
     for k in range(steps):
-        spent = [0.0, 0.0]
-        for i in np.random.default_rng(k).permutation(2):
-            start, before = time.process_time(), u[i]
+        spent = np.zeros((3, 3))
+        for i in np.random.default_rng(k).permutation(3):
+            before, start = u[i], time.perf_counter()
             u[i] = made[i].step(x[i], None, r[k], before).u
-            spent[i] = time.process_time() - start
-            x[i] = step(system.f, x[i], u[i])
+            spent[:2, i] = time.perf_counter() - start, solving[i].last
+            if i == 2:
+                start = time.perf_counter()
+                made[i].prepare()
+                spent[2, i] = time.perf_counter() - start
+            x[i] = step(system.f, x[i], u[i]) + noise[k]
             e, du = step(system.g, x[i]) - r[k], u[i] - before
             costs[i] += e @ e + 0.1 * du @ du
         times.append(spent)
-    converged, once = np.median(times[2:], axis=0)
-    loss = 100 * float(costs[1] / costs[0] - 1)
-    return [
-        row("one iteration, step", 1e3 * once, "ms", 0.25, "converged", float(once / converged)),
-        row("one iteration, closed loop costs more by", loss, "%", 1.0),
-    ]
+    steps_, solves, prepared = 1e3 * np.median(times[2:], axis=0)
+    rows = []
+    for i, what in ((1, "one iteration"), (2, "one iteration, prepared")):
+        loss = 100 * float(costs[i] / costs[0] - 1)
+        rows += [
+            row(f"{what}, solve", solves[i], "ms", 0.25, "converged", float(solves[i] / solves[0])),
+            row(f"{what}, whole step", steps_[i], "ms", None, "converged", float(steps_[i] / steps_[0])),
+            row(f"{what}, closed loop costs more by", loss, "%", 1.0),
+        ]
+    return [*rows, row("preparation, between the samples", prepared[2], "ms")]
 
 
 def build(quick):

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import casadi as ca
 
+from .c_numbers import Tables
 from .c_programme import ProgrammeText
 from .cell import Cell
 from .scales import Scales, scaled_expressions
@@ -50,7 +51,8 @@ class Model:
 
     def __init__(self, cell: Cell, *others: ca.Function):
         self.roll, self._functions = cell.roll, (cell.roll, cell.cell.parts, cell.curve.parts, *others)
-        self._programmes = tuple(ProgrammeText(p) for p in (cell.cell, cell.curve))
+        self._tables = Tables()
+        self._programmes = tuple(ProgrammeText(p, self._tables) for p in (cell.cell, cell.curve))
 
     def sizes(self) -> dict[str, int]:
         """SZ_ARG, SZ_RES, SZ_IW, SZ_W: of the vectors that the functions need, CasADi's names."""
@@ -76,4 +78,5 @@ class Model:
         # a sparsity pattern that only the interface named: its definition and the macro of its name are left
         text = PATTERN.sub(lambda found: found[0] if len(re.findall(rf"\b{found[1]}\b", text)) > 2 else "", text)
         product = (files("mpc") / "c" / "product.c").read_text(encoding="utf-8")
-        return "\n".join((product, text, *(p.text() for p in self._programmes)))
+        programmes = [p.text() for p in self._programmes]
+        return "\n".join((product, text, *self._tables.lines(), *programmes))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .c_numbers import numbers
+from .c_numbers import Tables, numbers
 from .programme import Entry, Programme
 
 # A matrix with fewer entries than this share is written entry by entry.
@@ -14,8 +14,8 @@ SPARSE = 0.2
 class ProgrammeText:
     """static int NAME(arg, res, iw, w, mem), a function of CasADi's kind; w holds its weights and products, too."""
 
-    def __init__(self, programme: Programme):
-        self._p, self.name = programme, programme.name
+    def __init__(self, programme: Programme, tables: Tables):
+        self._p, self.name, self._tables = programme, programme.name, tables
         parts = programme.parts
         ends = parts.sz_w() + np.cumsum([0, *programme.lengths()])
         self._starts = ends.astype(int).tolist()
@@ -28,10 +28,7 @@ class ProgrammeText:
 
     def text(self) -> str:
         p, size = self._p, self.sizes
-        lines = [
-            *self._tables(),
-            f"static int {self.name}(const double **arg, double **res, long long *iw, double *w, int mem) {{",
-        ]
+        lines = [f"static int {self.name}(const double **arg, double **res, long long *iw, double *w, int mem) {{"]
         lines.append(f"  const double *in[{size['SZ_ARG']}];\n  double *out[{size['SZ_RES']}];")
         lines += [f"  in[{i}] = arg[{i}];" for i in range(p.parts.n_in())]
         lines += [f"  out[{i}] = res[{i + (i >= p.place)}];" for i in range(p.n_results)]
@@ -43,19 +40,11 @@ class ProgrammeText:
             lines += self._fill(f"w + {right}", rows, entries)
             lines.append(f"  memset(w + {product}, 0, {len(left) * p.n} * sizeof *w);")
             sizes, right = f"{len(left)}, {rows}, {p.n}", f"w + {right}, {rows}"
-            lines.append(f"  add_product({sizes}, {self.name}_left{i}, {right}, w + {product}, {len(left)});")
+            lines.append(f"  add_product({sizes}, {self._table(left)}, {right}, w + {product}, {len(left)});")
         return "\n".join([*lines, *self._fill(f"res[{p.place}]", p.size, p.entries), "  return 0;", "}", ""])
 
-    def _tables(self) -> Iterator[str]:
-        for i, step in enumerate(self._p.steps):
-            yield f"static const double {self.name}_left{i}[] = {numbers(step.left.ravel('F'))};"
-        for i, M in enumerate(self._p.numbers):
-            sparse = self._is_sparse(i)
-            values = np.array(M.nonzeros()) if sparse else M.full().ravel("F")
-            yield f"static const double {self.name}_n{i}[] = {numbers(values)};"
-            if sparse:
-                places = zip(*M.sparsity().get_triplet(), strict=True)
-                yield f"static const int {self.name}_at{i}[][2] = {{{', '.join(f'{{{r}, {c}}}' for r, c in places)}}};"
+    def _table(self, matrix: np.ndarray) -> str:
+        return self._tables.name("double", "", numbers(matrix.ravel("F")))
 
     def _is_sparse(self, number: int) -> bool:
         M = self._p.numbers[number]
@@ -72,9 +61,12 @@ class ProgrammeText:
         for span in spans:
             yield from self._add(span, size, [e for e in dense if (e.first, e.rows) == span])
         for e in sparse:
-            at, value = f"{self.name}_at{e.matrix}[k]", f"{self.name}_n{e.matrix}[k]"
+            M = self._p.numbers[e.matrix]
+            places = ", ".join(f"{{{r}, {c}}}" for r, c in zip(*M.sparsity().get_triplet(), strict=True))
+            at = f"{self._tables.name('int', '[2]', f'{{{places}}}')}[k]"
+            value = f"{self._table(np.array(M.nonzeros()))}[k]"
             factor = "" if e.weight is None else f"w[{self._starts[e.weight]} + {at}[0]] * "
-            count, to = self._p.numbers[e.matrix].nnz(), f"to[{at}[1] * {size} + {at}[0] + {e.first}]"
+            count, to = M.nnz(), f"to[{at}[1] * {size} + {at}[0] + {e.first}]"
             yield f"    for (int k = 0; k < {count}; ++k) {to} += {factor}{value};"
         yield "  }"
 
@@ -90,5 +82,5 @@ class ProgrammeText:
 
     def _source(self, e: Entry) -> str:
         if e.kind == "numbers":
-            return f"{self.name}_n{e.matrix}"
+            return self._table(self._p.numbers[e.matrix].full())
         return f"w + {self._starts[self._p.n_weights + e.matrix] if e.kind == 'given' else self._products[e.matrix]}"

@@ -18,7 +18,7 @@ import casadi as ca
 from .c_model import Model
 from .cell import Cell
 
-SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "library.c")
+SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "feedback.c", "library.c")
 # what the text of a solver depends on, beside its system and horizon
 GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c", "c/tanh.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
@@ -81,6 +81,8 @@ def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
         return None
     p, i, d = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
     library.solve.argtypes, library.solve.restype = [p, p, p, p, p, p, p, i, d, d], i
+    library.prepare.argtypes, library.prepare.restype = [p, p, p, p], i
+    library.finish.argtypes, library.finish.restype = [p, p, p, p, p, p, p, d], i
     for size in (library.work_size, library.rows_offset, library.rows_end):
         size.argtypes, size.restype = [], ctypes.c_size_t
     return library

@@ -35,14 +35,26 @@ class CondensedSolver:
         cell = None if self.is_compiled else build_cell(p.system, p.scales)
         self._solve = CompiledSQP(library, p, settings) if cell is None else NumpySQP(cell, p, settings)
         self._moves = np.array(p.blocks)
+        self._prepared = False
+
+    def prepare(self, situation: Situation, guess: Plan) -> None:
+        """The part of an iteration from guess that needs no more than a forecast of x and d; solve does the rest."""
+        self._prepared = self._solve.prepare(self._problem.pack(situation), self._first_guess(guess))
+
+    def forget(self) -> None:
+        """The next solve starts from the guess that it is given."""
+        self._prepared = False
 
     def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
         """The optimal plan, its cost, how it ended, and whether it converged or made the iterations it was allowed."""
         p, s = self._problem, self._problem.scales
-        u = ((guess.u - s.u_mid) / s.u_half)[p.first_stage]
         max_iter = MAX_ITER if self.iterations is None else self.iterations
-        by = situation.shift / s.u_half
-        found = self._solve(p.pack(situation), u, by, max_iter, self.tol, self.max_time)
+        now, by = p.pack(situation), situation.shift / s.u_half
+        if self._prepared:
+            found = self._solve.finish(now, by, self.tol)
+        else:
+            found = self._solve(now, self._first_guess(guess), by, max_iter, self.tol, self.max_time)
+        self._prepared = False
         plan = Plan(
             u=(s.u_mid + s.u_half * found.u)[self._moves],
             x=s.x_mid + s.x_half * found.x,
@@ -50,6 +62,11 @@ class CondensedSolver:
         )
         done = found.status == SOLVED or (found.status == STOPPED and self.iterations is not None)
         return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
+
+    def _first_guess(self, guess: Plan) -> np.ndarray:
+        """Moves (moves, nu), scaled."""
+        s = self._problem.scales
+        return ((guess.u - s.u_mid) / s.u_half)[self._problem.first_stage]
 
     def rows(self) -> np.ndarray:
         """Rows (n, 2) at work in the last QP, index and side, where the next one starts."""
@@ -64,7 +81,7 @@ class CompiledSQP:
 
     def __init__(self, library: Any, problem: HorizonProblem, settings: np.ndarray):
         sys, N = problem.system, problem.N
-        self._solve = library.solve
+        self._library = library
         self._settings, self._now = settings.copy(), np.zeros(problem.size_of_situation)
         shape = 2, sys.nu  # u_low, u_high
         self._given, self._box = (a[_box(problem)].reshape(shape) for a in (settings, self._settings))
@@ -80,7 +97,20 @@ class CompiledSQP:
     def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
         self._now[:], self._u[:] = now, u
         np.add(self._given, by, out=self._box)
-        status = self._solve(*self._pointers, max_iter, tol, max_time)
+        return self._found(self._library.solve(*self._pointers, max_iter, tol, max_time))
+
+    def prepare(self, now: np.ndarray, u: np.ndarray) -> bool:
+        """See NumpySQP.prepare."""
+        self._now[:], self._u[:] = now, u
+        return bool(self._library.prepare(*self._pointers[:4]))
+
+    def finish(self, now: np.ndarray, by: Any, tol: float) -> Found:
+        """See NumpySQP.finish."""
+        self._now[:] = now
+        np.add(self._given, by, out=self._box)
+        return self._found(self._library.finish(*self._pointers, tol))
+
+    def _found(self, status: int) -> Found:
         cost, iterations = self._report
         return Found(status, self._u, self._x, self._y, float(cost), int(iterations))
 

@@ -32,6 +32,12 @@ class Horizon:
         self.T = np.zeros((self.N * nu, self.nv))
         self.T[np.arange(self.N * nu), (self.blocks[:, None] * nu + np.arange(nu)).ravel()] = 1
 
+        # weights of all outputs, of all stages' inputs and of the moves, twice; the Hessian of what inputs cost
+        self._q = 2 * np.tile(self.Q, self.N)
+        self._R = 2 * np.tile(self.R, self.N)[:, None] * self.T
+        self._S = 2 * np.tile(self.S, moves)[:, None] * self.D
+        self._inputs = self.T.T @ self._R + self.D.T @ self._S
+
     def take(self, now: np.ndarray) -> None:
         """The situation, as HorizonProblem.pack lines it up."""
         cuts = np.cumsum([rows * columns for rows, columns in self._shapes])[:-1]
@@ -67,6 +73,17 @@ class Horizon:
             np.matmul(self.J[k], self.Z[k, :, :last], out=self.Z[k + 1, :nx, :last])
         self.JY = (self.C @ self.Z[1:, :nx]).reshape(N * ny, self.nv)
 
+    def move_start(self, now: np.ndarray) -> None:
+        """Take another situation, and move x and y along the linearisation to its state and output disturbance."""
+        x0, d = self.x0, self.d
+        self.take(now)
+        dx, moved = self.x0 - x0, [self.x0]
+        for k in range(self.N):
+            dx = self.J[k, :, : self.nx] @ dx
+            moved.append(self.x[k + 1] + dx)
+        self.y = self.y + (self.C @ (np.array(moved[1:]) - self.x[1:])[:, :, None])[:, :, 0] + self.d - d
+        self.x = np.array(moved)
+
     def price(self, y: np.ndarray) -> float:
         """Cost of outputs out of their bounds."""
         e = np.maximum(0.0, y - self.y_high) + np.maximum(0.0, self.y_low - y)
@@ -78,18 +95,21 @@ class Horizon:
         total += self.hold * (self.S * (self.u_s - u[-1]) ** 2).sum() + e @ self.P @ e
         return float(total) + self.price(y)
 
-    def gauss_newton(self, U: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Hessian without the model's curvature, and gradient without the soft bounds."""
-        moves, last = self.nv // self.nu, slice(self.nv - self.nu, self.nv)
-        q, R, S = (2 * np.tile(w, n) for w, n in ((self.Q, self.N), (self.R, self.N), (self.S, moves)))
-        J, ZN, T, D = self.JY, self.Z[-1, : self.nx], self.T, self.D
-        PZ = 2 * self.P @ ZN
-        H = J.T @ (q[:, None] * J) + ZN.T @ PZ + T.T @ (R[:, None] * T) + D.T @ (S[:, None] * D)
-        g = J.T @ (q * (self.y - self.r).ravel()) + PZ.T @ (self.x[-1] - self.x_s)
-        g += T.T @ (R * (T @ U - np.tile(self.u_s, self.N))) + D.T @ (S * (D @ U - self.first))
+    def gauss_newton(self) -> np.ndarray:
+        """Hessian without the model's curvature."""
+        J, ZN, last = self.JY, self.Z[-1, : self.nx], slice(self.nv - self.nu, self.nv)
+        H = J.T @ (self._q[:, None] * J) + 2 * ZN.T @ (self.P @ ZN) + self._inputs
         H[last, last] += 2 * self.hold * np.diag(self.S)
+        return H
+
+    def gradient(self, U: np.ndarray) -> np.ndarray:
+        """Without the soft bounds."""
+        last = slice(self.nv - self.nu, self.nv)
+        g = self.JY.T @ (self._q * (self.y - self.r).ravel())
+        g += 2 * self.Z[-1, : self.nx].T @ (self.P @ (self.x[-1] - self.x_s))
+        g += self._inputs @ U - self._R.T @ np.tile(self.u_s, self.N) - self._S.T @ self.first
         g[last] += 2 * self.hold * self.S * (U[last] - self.u_s)
-        return H, g
+        return g
 
     def curvature(self, soft_rows: list[Row]) -> np.ndarray:
         """Second derivatives of the model, weighed by the multipliers of its equations."""

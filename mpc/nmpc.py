@@ -96,12 +96,14 @@ class NMPC:
     def reset(self, u_prev: np.ndarray | None = None) -> None:
         """Forget plan, target and references; u_prev (nu,) is the input applied until now."""
         self._memory.reset()
+        self._drop_preparation()
         self._intake.reset(u_prev)
         self.target.reset()
 
     def follow(self, u: np.ndarray) -> None:
         """Manual operation: u (nu,) is applied by somebody else. The next step starts from it, without a bump."""
         self._memory.reset()
+        self._drop_preparation()
         self._intake.u_prev = check_size("u", u, len(self.u_names))
 
     def state(self) -> dict[str, np.ndarray]:
@@ -112,6 +114,7 @@ class NMPC:
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what state returned, in this or another process."""
         state = dict(state)
+        self._drop_preparation()
         self._intake.restore(state)
         self._memory.restore(state)
         self._solvers.restore(state)
@@ -151,6 +154,7 @@ class NMPC:
         u, rung = self._memory.choose(solved.plan, solved.rung, target, u_prev)
         troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles
         self._intake.u_prev = u
+        self._foresee(solved.plan)
         self._memory.advance(solved.plan, target, now.v[:nu])
         return StepResult(
             u=u,
@@ -162,6 +166,20 @@ class NMPC:
             violated=self._violated(solved.plan),
             predicted=self._predict(now, solved.plan),
         )
+
+    def prepare(self) -> None:
+        """With iterations=1, for after the input is applied: most of the next step's work, before its measurement.
+
+        The step that follows only moves the linearisation to the state that was found and solves the QP, a fraction of
+        an iteration. Where it would do harm (a state far from the forecast) the step makes its iteration as without.
+        Otherwise, and before the first plan, nothing happens. state does not keep it.
+        """
+        if self._foreseen is not None and self._memory.guess is not None:
+            self._solvers.prepare(self._foreseen, self._memory.guess)
+
+    def _drop_preparation(self) -> None:
+        self._foreseen: Situation | None = None
+        self._solvers.forget()
 
     def _last_input(self, now: Taken, acting: np.ndarray) -> np.ndarray:
         if self._intake.u_prev is None:
@@ -175,8 +193,11 @@ class NMPC:
         P, hold = self._terminal_weight(target, acting)
         w, v = taken.w + taken.v[nu:], taken.v[:nu]
         x, x_s = m.state(taken.x, w), m.state(target.x, w[[-1] * len(w)])
-        now = Situation(x, u_prev + v, taken.d, taken.r[1:], x_s, target.u + v, m.pad(P), hold, v)
+        self._now = now = Situation(x, u_prev + v, taken.d, taken.r[1:], x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)
+
+    def _foresee(self, plan: Plan | None) -> None:
+        self._foreseen = None if plan is None else self._now._replace(x=plan.x[0])
 
     def _terminal_weight(self, target: Target, acting: np.ndarray) -> tuple[np.ndarray, float]:
         if isinstance(self._terminal, np.ndarray) and target.ok:

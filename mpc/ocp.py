@@ -43,7 +43,7 @@ class HorizonProblem:
         self.blocks = tuple(b for b, length in enumerate(moves) for _ in range(length))
         self.first_stage = np.flatnonzero(np.diff(self.blocks, prepend=-1))
         self.cost_unit = float(np.max(weights.y * scales.y_range**2))
-        self._terminal_unit = np.outer(scales.x_half, scales.x_half) / self.cost_unit
+        self._middle, self._unit = self._scale_parameters()
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
         self._outputs = FastCall(system.g.map(self.N + 1))
@@ -76,19 +76,17 @@ class HorizonProblem:
 
     def pack(self, now: Situation) -> np.ndarray:
         """The situation as one scaled vector, in the order of parameters."""
-        s = self.scales
-        return np.concatenate(
-            (
-                (now.x - s.x_mid) / s.x_half,
-                (now.u_prev - s.u_mid) / s.u_half,
-                now.d / s.y_range,
-                ((now.reference - s.y_mid) / s.y_range).ravel(),
-                (now.x_s - s.x_mid) / s.x_half,
-                (now.u_s - s.u_mid) / s.u_half,
-                (self._terminal_unit * now.P).ravel(),
-                (now.hold,),
-            )
-        )
+        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.P.ravel(), (now.hold,)
+        return (np.concatenate(parts) - self._middle) / self._unit
+
+    def _scale_parameters(self) -> tuple[np.ndarray, np.ndarray]:
+        """Middle and unit of each number that pack lines up."""
+        s, N, nx = self.scales, self.N, self.system.nx
+        zero, one = np.zeros(nx * nx + 1), np.ones(1)
+        P = (self.cost_unit / np.outer(s.x_half, s.x_half)).ravel()
+        middle = s.x_mid, s.u_mid, 0 * s.y_range, np.tile(s.y_mid, N), s.x_mid, s.u_mid, zero
+        unit = s.x_half, s.u_half, s.y_range, np.tile(s.y_range, N), s.x_half, s.u_half, P, one
+        return np.concatenate(middle), np.concatenate(unit)
 
     def cold_plan(self, x: np.ndarray, u: np.ndarray) -> Plan:
         """First guess: state and input stand still."""

@@ -70,6 +70,16 @@ class Solvers:
         found = self._solve(now, None if guess is None else guess._replace(u=guess.u + v))
         return found if found.plan is None else found._replace(plan=found.plan._replace(u=found.plan.u - v))
 
+    def prepare(self, now: Situation, guess: Plan) -> None:
+        """What of a real-time iteration can be done before the state is known; no other solver does anything."""
+        if isinstance(self._first, CondensedSolver) and self._first.iterations == 1:
+            self._first.prepare(now, guess._replace(u=guess.u + now.shift))
+
+    def forget(self) -> None:
+        """What was prepared does not count any more."""
+        if isinstance(self._first, CondensedSolver):
+            self._first.forget()
+
     def state(self) -> dict[str, np.ndarray]:
         """What the solver starts the next call from, beside the guess."""
         return {"rows": self._first.rows()} if isinstance(self._first, CondensedSolver) else {}

@@ -63,7 +63,10 @@ class NumpySQP:
             h.linearise(U)
             cost = h.cost(U, h.x, h.y)
             E = self._curvature() if slow else E
-            d, slope, quadratic = self._solve_qp(U, E) if np.isfinite(cost) else (None, 0.0, 0.0)
+            H = h.gauss_newton()
+            H = H if E is None else H + E
+            is_finite = np.isfinite(cost) and np.isfinite(H).all()
+            d, slope, quadratic = self._solve_qp(U, _convex(H)) if is_finite else (None, 0.0, 0.0)
             if d is None:
                 return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
             promised, unit = -slope - quadratic, 1 + abs(cost)
@@ -82,6 +85,34 @@ class NumpySQP:
         x, y = h.simulate(U)
         return Found(status, U.reshape(-1, h.nu), x[1:], y, h.cost(U, x, y), i)
 
+    def prepare(self, now: np.ndarray, u: np.ndarray) -> bool:
+        """The part of an iteration from u (moves, nu) that needs no more than a forecast of x and d; False if it fails.
+
+        Reference: Diehl, Bock, Schloeder (2005), SIAM J. Control Optim. 43, 1714-1736.
+        """
+        self._horizon.take(now)
+        self._prepared = u.ravel().copy()
+        self._horizon.linearise(self._prepared)
+        H = self._horizon.gauss_newton()
+        self._ready = _convex(H) if np.isfinite(H).all() else H
+        return bool(np.isfinite(H).all())
+
+    def finish(self, now: np.ndarray, by: Any, tol: float) -> Found:
+        """The rest of it: a whole step from the linearisation, moved to the x and d that were found.
+
+        Where that costs more than u itself, they are too far from what was foreseen: an iteration from u.
+        """
+        h, U = self._horizon, self._prepared
+        h.u_low, h.u_high = (side + by for side in self._box)
+        h.move_start(now)
+        cost = h.cost(U, h.x, h.y)
+        d = self._solve_qp(U, self._ready)[0] if np.isfinite(cost) else None
+        to, then = (U, np.inf) if d is None else self._at(U, d)
+        if not then <= cost:
+            return self(now, U.reshape(-1, h.nu), by, 1, tol, np.inf)
+        x, y = h.simulate(to)
+        return Found(STOPPED, to.reshape(-1, h.nu), x[1:], y, then, 1)
+
     def rows(self) -> np.ndarray:
         """See CondensedSolver.rows."""
         return np.array([(r.index, r.side) for r in self._rows], int).reshape(-1, 2)
@@ -97,15 +128,14 @@ class NumpySQP:
             limited.append(last)
         return np.concatenate(limited)
 
-    def _solve_qp(self, U: np.ndarray, E: np.ndarray | None) -> tuple[np.ndarray | None, float, float]:
+    def _solve_qp(self, U: np.ndarray, H: np.ndarray) -> tuple[np.ndarray | None, float, float]:
         """Step d, the change of the cost along it to first order (convex parts whole), and the rest of the QP's."""
         h, moves = self._horizon, self._horizon.nv // self._horizon.nu
-        H, g = h.gauss_newton(U)
+        g = h.gradient(U)
         self._A[self._hard :] = h.JY
         du, rate, y = h.D @ U - h.first, np.tile(h.rate, moves), h.y.ravel()
         low = np.concatenate([np.tile(h.u_low, moves) - U, -rate - du, np.tile(h.y_low, h.N) - y])
         high = np.concatenate([np.tile(h.u_high, moves) - U, rate - du, np.tile(h.y_high, h.N) - y])
-        H = _convex(H if E is None else H + E)
         self._qp = H, g, low, high
         found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
         if found is None:

@@ -3,31 +3,16 @@
 import casadi as ca
 import numpy as np
 import pytest
+from controllers import learned, no_compiler, tight
 from scipy.optimize import minimize
-from zoo import identified
 
 import mpc.compiled
 from mpc import NMPC, DiscreteSystem, linear_system
 from mpc.jacobian import jacobian
 from mpc.plan import Plan
 from mpc.qp import solve_qp
-from mpc.scales import find_scales
 from plants import PLANTS
 from rnn_control.model import map_arrays
-
-
-def learned(factory, seed=3, size=4):
-    return identified(factory(2, 2, size, seed=seed)).to_casadi()
-
-
-def tight(system, **options):
-    """A controller whose rates, box and soft output bounds all matter."""
-    half, s = (system.u_max - system.u_min) / 2, find_scales(system)
-    bounds = {
-        "du": 0.6 * half,
-        "y": np.column_stack([s.y_mid - 0.2 * s.y_range, s.y_mid + 0.15 * s.y_range]),
-    }
-    return NMPC(system, 8, bounds=bounds, y_range=s.y_range, **options)
 
 
 def planned(system, x, u):
@@ -53,10 +38,6 @@ def side_by_side(system, first, second, steps=6, seed=0, lead=False):
         u = pairs[-1][0].u
         x = system.f(x, u).full().ravel()
     return zip(*pairs, strict=True)
-
-
-def no_compiler(monkeypatch):
-    monkeypatch.setattr(mpc.compiled, "find_compiler", lambda: None)
 
 
 def test_condensed_solver_and_ipopt_reach_the_same_optimum(factory):

@@ -61,6 +61,7 @@ static void roll(const Now *p, Work *w, const double *U) {
 /* states, outputs and their derivatives with respect to the moves: Z[k] = d [x_k; u_k] / d U */
 static void linearise(const Now *p, Work *w, const double *U) {
   memcpy(w->x[0], p->x, sizeof p->x);
+  memcpy(w->d, p->d, sizeof p->d);
   memset(w->Z, 0, sizeof w->Z);
   for (int k = 0; k < N; ++k) {
     int cols = NU * (block[k] + 1);
@@ -82,24 +83,6 @@ static void linearise(const Now *p, Work *w, const double *U) {
   }
 }
 
-static void add_input_cost(const Settings *s, const Now *p, QP *q, const double *U) {
-  for (int k = 0; k < N; ++k)
-    for (int i = 0; i < NU; ++i) {
-      int a = NU * block[k] + i, b = k ? NU * block[k - 1] + i : -1;
-      double du = U[a] - (k ? U[b] : p->u_prev[i]);
-      q->H[a * NV + a] += 2 * s->R[i], q->g[a] += 2 * s->R[i] * (U[a] - p->u_s[i]);
-      if (a == b) continue;
-      q->H[a * NV + a] += 2 * s->S[i], q->g[a] += 2 * s->S[i] * du;
-      if (!k) continue;
-      q->H[b * NV + b] += 2 * s->S[i], q->g[b] -= 2 * s->S[i] * du;
-      q->H[a * NV + b] -= 2 * s->S[i];
-    }
-  for (int i = 0; i < NU; ++i) {
-    int a = NV - NU + i;
-    q->H[a * NV + a] += 2 * p->hold * s->S[i], q->g[a] -= 2 * p->hold * s->S[i] * (p->u_s[i] - U[a]);
-  }
-}
-
 /* C (NV, NV) += A'B for A, B (n, cols), where the product is symmetric; T (n, cols) is overwritten */
 static void add_gram(int n, int cols, const double *A, const double *B, double *T, double *C) {
   for (int v = 0; v < cols; ++v)
@@ -107,29 +90,55 @@ static void add_gram(int n, int cols, const double *A, const double *B, double *
   add_product(cols, n, cols, T, B, n, C, NV);
 }
 
-/* lower triangle of the Hessian, and the gradient without the soft bounds */
-static void gauss_newton(const Settings *s, const Now *p, Work *w, const double *U) {
+/* lower triangle of the Hessian without the model's curvature */
+static void gauss_newton(const Settings *s, const Now *p, Work *w) {
   QP *q = &w->q;
   memset(q->H, 0, sizeof q->H);
-  memset(q->g, 0, sizeof q->g);
   memset(w->WZ, 0, sizeof w->WZ);
   add_product(NX, NX, NV, p->P, w->Z[N], NZ, w->WZ, NZ);
   for (int v = 0; v < NZ * NV; ++v) w->WZ[v] *= 2;
   add_gram(NZ, NV, w->Z[N], w->WZ, w->T, q->H);
-  terminal(p, w->x[N], w->back);
-  for (int v = 0; v < NV; ++v) q->g[v] += dot(NX, w->back, w->Z[N] + v * NZ);
   for (int k = 0; k < N; ++k)
     for (int j = 0; j < NY; ++j) {
       const double *row = q->JY[k * NY + j];
-      int cols = NU * (block[k] + 1);
-      double e = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
-      for (int v = 0; v < cols; ++v) {
+      for (int v = 0; v < NU * (block[k] + 1); ++v) {
         double factor = 2 * s->Q[j] * row[v];
-        q->g[v] += e * row[v];
         for (int l = 0; l <= v; ++l) q->H[v * NV + l] += factor * row[l];
       }
     }
-  add_input_cost(s, p, q, U);
+  for (int k = 0; k < N; ++k)
+    for (int i = 0; i < NU; ++i) {
+      int a = NU * block[k] + i, b = k ? NU * block[k - 1] + i : -1;
+      q->H[a * NV + a] += 2 * s->R[i];
+      if (a == b) continue;
+      q->H[a * NV + a] += 2 * s->S[i];
+      if (!k) continue;
+      q->H[b * NV + b] += 2 * s->S[i], q->H[a * NV + b] -= 2 * s->S[i];
+    }
+  for (int i = 0; i < NU; ++i) q->H[(NV - NU + i) * (NV + 1)] += 2 * p->hold * s->S[i];
+}
+
+/* without the soft bounds */
+static void gradient(const Settings *s, const Now *p, Work *w, const double *U) {
+  double *g = w->q.g;
+  terminal(p, w->x[N], w->back);
+  for (int v = 0; v < NV; ++v) g[v] = dot(NX, w->back, w->Z[N] + v * NZ);
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < NY; ++j) {
+      const double *row = w->q.JY[k * NY + j];
+      double e = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
+      for (int v = 0; v < NU * (block[k] + 1); ++v) g[v] += e * row[v];
+    }
+  for (int k = 0; k < N; ++k)
+    for (int i = 0; i < NU; ++i) {
+      int a = NU * block[k] + i, b = k ? NU * block[k - 1] + i : -1;
+      double du = U[a] - (k ? U[b] : p->u_prev[i]);
+      g[a] += 2 * s->R[i] * (U[a] - p->u_s[i]);
+      if (a == b) continue;
+      g[a] += 2 * s->S[i] * du;
+      if (k) g[b] -= 2 * s->S[i] * du;
+    }
+  for (int i = 0; i < NU; ++i) g[NV - NU + i] -= 2 * p->hold * s->S[i] * (p->u_s[i] - U[NV - NU + i]);
 }
 
 /* E = second derivatives of the model, weighed by the multipliers of its equations */

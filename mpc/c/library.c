@@ -5,12 +5,21 @@ size_t work_size(void) { return sizeof(Work); }
 size_t rows_offset(void) { return offsetof(Work, q.row); }
 size_t rows_end(void) { return offsetof(Work, q.count) + sizeof(int); }
 
-/* U (NV) first guess and result; x (N, NX), y (N, NY) along it; report: cost, iterations. Returns how it ended. */
-int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, int max_iter,
-          double tol, double max_time) {
-  int status = optimise(s, p, w, U, report, max_iter, tol, max_time);
+static int give(const Work *w, int status, double *x, double *y) {
   if (status == BROKEN) return status;
   memcpy(x, w->x_try[1], N * NX * sizeof *x);
   memcpy(y, w->y_try[0], N * NY * sizeof *y);
   return status;
+}
+
+/* U (NV) first guess and result; x (N, NX), y (N, NY) along it; report: cost, iterations. Returns how it ended. */
+int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, int max_iter,
+          double tol, double max_time) {
+  return give(w, optimise(s, p, w, U, report, max_iter, tol, max_time), x, y);
+}
+
+/* a real-time iteration: before the state and the output disturbance of p are known, and after */
+int prepare(const Settings *s, const Now *p, Work *w, const double *U) { return get_ready(s, p, w, U); }
+int finish(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, double tol) {
+  return give(w, feed_back(s, p, w, U, report, tol), x, y);
 }

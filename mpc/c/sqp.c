@@ -154,7 +154,8 @@ static int optimise(const Settings *s, const Now *p, Work *w, double *U, double 
     linearise(p, w, U);
     double now = cost(s, p, w, U, w->x, w->y);
     if (!(fabs(now) < 1e300)) return BROKEN;
-    gauss_newton(s, p, w, U);
+    gauss_newton(s, p, w);
+    gradient(s, p, w, U);
     if (slow) curvature(s, p, w, U), curved = 1;
     set_rows(s, p, w, U);
     if (!factor(w, curved) || !qp_solve(&w->q, s->penalty)) return BROKEN;

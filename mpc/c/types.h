@@ -18,6 +18,7 @@ typedef struct {
 typedef struct {
   QP q;
   double J[N][NX * NZ], C[N][NY * NX], Z[N + 1][NZ * NV], W[NZ * NZ], WZ[NZ * NV], T[NZ * NV], E[NV * NV], A[NV * NV], V[NV * NV];
+  double d[NY]; /* that y was computed with */
   double x[N + 1][NX], y[N][NY], x_try[N + 1][NX], y_try[N][NY], U_try[NV], mu[N][NY], lam[NX], back[NX];
   double fw[SZ_W + 1];
   const double *arg[SZ_ARG + 1];
