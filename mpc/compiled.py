@@ -22,6 +22,7 @@ SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "feedback.c", "lib
 # what the text of a solver depends on, beside its system and horizon
 GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c", "c/tanh.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
+CALLED = ("model_roll", "model_cell", "model_curve")
 HEADERS = "#include <math.h>\n#include <string.h>\n#include <stddef.h>\n"
 TANH = re.compile(r"for \(i=0, rr=(\w+), cs=(\w+); i<(\d+); \+\+i\) \*rr\+\+ = tanh\( \*cs\+\+ \);")
 NOINLINE = "#if defined(__GNUC__)\n#define NOINLINE __attribute__((noinline))\n#else\n#define NOINLINE\n#endif\n"
@@ -50,17 +51,20 @@ def sizes(model: Model, blocks: tuple[int, ...]) -> dict[str, int]:
     return {"N": len(blocks), "NX": nx, "NU": nu, "NY": ny, "NB": moves, "NV": moves * nu, **model.sizes()}
 
 
-def source(cell: Cell, blocks: tuple[int, ...]) -> str:
-    """The whole solver as C."""
+def sources(cell: Cell, blocks: tuple[int, ...]) -> Iterator[str]:
+    """Solver and model as C, each for a compiler of its own."""
     model = Model(cell)
     defines = [f"#define {name} {value}" for name, value in sizes(model, blocks).items()]
     defines.append(f"#define BLOCKS {{{', '.join(map(str, blocks))}}}")
+    calls = [f"int {name}(const double **arg, double **res, long long *iw, double *w, int mem);" for name in CALLED]
+    yield "\n".join((HEADERS, NOINLINE, template("product.c"), *calls, *defines, template(*SOLVER)))
     text = TANH.sub(r"tanh_all(\3, \2, \1);", model.text())
-    return "\n".join((HEADERS, NOINLINE, template("tanh.c"), text, *defines, template(*SOLVER)))
+    text = re.sub(rf"^static (?=int (?:{'|'.join(CALLED)})\()", "", text, flags=re.M)
+    yield "\n".join((HEADERS, NOINLINE, template("tanh.c"), text))
 
 
-def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
-    """The library that make() is the source of, from the cache where key, compiler flags and processor are known.
+def load(key: tuple[str, ...], make: Callable[[], Iterator[str]]) -> ctypes.CDLL | None:
+    """The library that make() has the sources of, from the cache where key, compiler flags and processor are known.
 
     None where there is no compiler; and with a warning, where there is one and it fails.
     """
@@ -88,14 +92,27 @@ def load(key: tuple[str, ...], make: Callable[[], str]) -> ctypes.CDLL | None:
     return library
 
 
-def _compile(compiler: str, text: str, path: Path) -> None:
-    """Compile with fast arithmetic, link without: fast-math start-up code would change the caller's rounding."""
+def _compile(compiler: str, texts: Iterator[str], path: Path) -> None:
+    """Compile with fast arithmetic, link without: fast-math start-up code would change the caller's rounding.
+
+    A text is compiled while the next one is written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        c, o, so = (Path(folder, "controller" + end) for end in (".c", ".o", ".so"))
-        c.write_text(text)
-        subprocess.run([compiler, *FLAGS, "-c", str(c), "-o", str(o)], check=True, capture_output=True)
-        subprocess.run([compiler, "-shared", str(o), "-o", str(so), "-lm"], check=True, capture_output=True)
+        runs: list[subprocess.Popen[bytes]] = []
+        try:
+            for i, text in enumerate(texts):
+                c = Path(folder, f"part{i}.c")
+                c.write_text(text)
+                command = [compiler, *FLAGS, "-c", str(c), "-o", str(c.with_suffix(".o"))]
+                runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        finally:
+            ended = [(run.args, *run.communicate(), run.returncode) for run in runs]
+        for command, out, words, status in ended:
+            if status:
+                raise subprocess.CalledProcessError(status, command, out, words)
+        objects, so = [str(o) for o in Path(folder).glob("*.o")], Path(folder, "controller.so")
+        subprocess.run([compiler, "-shared", *objects, "-o", str(so), "-lm"], check=True, capture_output=True)
         os.replace(so, path)
 
 

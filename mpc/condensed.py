@@ -7,7 +7,7 @@ import numpy as np
 
 from .c_numbers import FREE
 from .cell import build_cell
-from .compiled import load, source
+from .compiled import load, sources
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
 from .sqp import MARGIN, SOLVED, STOPPED, Found, NumpySQP
@@ -30,7 +30,7 @@ class CondensedSolver:
         self.max_time = np.inf if max_time is None else max_time
         p, settings = problem, scaled_settings(problem)
         key = (p.system.f.serialize(), p.system.g.serialize(), *(v.tobytes().hex() for v in p.scales), str(p.blocks))
-        library = load(key, lambda: source(build_cell(p.system, p.scales), p.blocks))
+        library = load(key, lambda: sources(build_cell(p.system, p.scales), p.blocks))
         self.is_compiled = library is not None
         cell = None if self.is_compiled else build_cell(p.system, p.scales)
         self._solve = CompiledSQP(library, p, settings) if cell is None else NumpySQP(cell, p, settings)

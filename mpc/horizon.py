@@ -1,9 +1,11 @@
 """Roll-out of the horizon problem with sensitivities to its moves, in NumPy: the text of c/horizon.c in Python."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from .c_numbers import FREE
 from .cell import Cell
 from .fast_call import FastCall
 from .ocp import HorizonProblem
@@ -25,23 +27,24 @@ class Horizon:
         self._rolled: tuple[bytes, Any] = (b"", None)
         parts = np.split(settings, np.cumsum([ny, nu, nu, 1, nu, nu, nu, ny]))
         self.Q, self.R, self.S, c, self.u_low, self.u_high, self.rate, self.y_low, self.y_high = parts
-        self.c = float(c[0])
-        self._shapes = [shape for _, shape in problem.parameters()]
+        self.c, self._is_bounded = float(c[0]), bool((self.y_low > -FREE).any() or (self.y_high < FREE).any())
+        cuts = np.cumsum([0, *(rows * columns for _, (rows, columns) in problem.parameters())])
+        self._parts = [slice(*ends) for ends in pairwise(cuts.tolist())]
         # differences of neighbouring moves, and the inputs of all stages
         self.D = np.eye(self.nv) - np.eye(self.nv, k=-nu)
         self.T = np.zeros((self.N * nu, self.nv))
         self.T[np.arange(self.N * nu), (self.blocks[:, None] * nu + np.arange(nu)).ravel()] = 1
 
         # weights of all outputs, of all stages' inputs and of the moves, twice; the Hessian of what inputs cost
-        self._q = 2 * np.tile(self.Q, self.N)
-        self._R = 2 * np.tile(self.R, self.N)[:, None] * self.T
-        self._S = 2 * np.tile(self.S, moves)[:, None] * self.D
+        self._q, self._r, self._s = (
+            2 * np.tile(w, n) for w, n in ((self.Q, self.N), (self.R, self.N), (self.S, moves))
+        )
+        self._R, self._S = self._r[:, None] * self.T, self._s[:, None] * self.D
         self._inputs = self.T.T @ self._R + self.D.T @ self._S
 
     def take(self, now: np.ndarray) -> None:
         """The situation, as HorizonProblem.pack lines it up."""
-        cuts = np.cumsum([rows * columns for rows, columns in self._shapes])[:-1]
-        self.x0, u_prev, self.d, r, self.x_s, self.u_s, P, hold = np.split(now, cuts)
+        self.x0, u_prev, self.d, r, self.x_s, self.u_s, P, hold = (now[part] for part in self._parts)
         self.u_prev, self.r, self.P = u_prev, r.reshape(self.N, self.ny), P.reshape(self.nx, self.nx)
         self.hold = float(hold[0])
         self._rolled = b"", None
@@ -86,14 +89,16 @@ class Horizon:
 
     def price(self, y: np.ndarray) -> float:
         """Cost of outputs out of their bounds."""
+        if not self._is_bounded:
+            return 0.0
         e = np.maximum(0.0, y - self.y_high) + np.maximum(0.0, self.y_low - y)
         return self.c * float((e + e**2).sum())
 
     def cost(self, U: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-        u, du, e = self.stages(U), (self.D @ U - self.first).reshape(-1, self.nu), x[-1] - self.x_s
-        total = (self.Q * (y - self.r) ** 2).sum() + (self.R * (u - self.u_s) ** 2).sum() + (self.S * du**2).sum()
-        total += self.hold * (self.S * (self.u_s - u[-1]) ** 2).sum() + e @ self.P @ e
-        return float(total) + self.price(y)
+        e, u, du = (y - self.r).ravel(), (self.stages(U) - self.u_s).ravel(), self.D @ U - self.first
+        last, end = U[-self.nu :] - self.u_s, x[-1] - self.x_s
+        squares = self._q @ (e * e) + self._r @ (u * u) + self._s @ (du * du)
+        return float(squares / 2 + self.hold * self.S @ (last * last) + end @ self.P @ end) + self.price(y)
 
     def gauss_newton(self) -> np.ndarray:
         """Hessian without the model's curvature."""

@@ -23,8 +23,8 @@ SURE = 1e-6
 # rounding decides how much of it.
 LAST = 1e-6
 SMALLEST_STEP = 1e-4
-# Least curvature as a share of the largest: what counts as convex, and what is put in its place.
-CONVEX, FLAT = 1e-13, 1e-6
+# Least curvature that is put in the place of none, as a share of the largest.
+FLAT = 1e-6
 
 
 class Found(NamedTuple):
@@ -56,7 +56,7 @@ class NumpySQP:
         by: (nu,) shift of the inputs' box
         """
         start, before, slow, E, i, h = time.perf_counter(), np.inf, False, None, 0, self._horizon
-        h.u_low, h.u_high = (side + by for side in self._box)
+        self._set_bounds(by)
         h.take(now)
         U, status = self._limit(u), STOPPED
         while status == STOPPED and i < max_iter:
@@ -103,7 +103,7 @@ class NumpySQP:
         Where that costs more than u itself, they are too far from what was foreseen: an iteration from u.
         """
         h, U = self._horizon, self._prepared
-        h.u_low, h.u_high = (side + by for side in self._box)
+        self._set_bounds(by)
         h.move_start(now)
         cost = h.cost(U, h.x, h.y)
         d = self._solve_qp(U, self._ready)[0] if np.isfinite(cost) else None
@@ -120,22 +120,32 @@ class NumpySQP:
     def start_from(self, rows: np.ndarray) -> None:
         self._rows = [Row(int(index), int(side), False, 0.0) for index, side in rows]
 
+    def _set_bounds(self, by: Any) -> None:
+        """Of all rows, with the inputs' box moved by (nu,)."""
+        h, moves = self._horizon, self._horizon.nv // self._horizon.nu
+        h.u_low, h.u_high = (side + by for side in self._box)
+        sides = (h.u_low, -h.rate, h.y_low), (h.u_high, h.rate, h.y_high)
+        self._low, self._high = (
+            np.concatenate([np.tile(side, n) for side, n in zip(s, (moves, moves, h.N), strict=True)]) for s in sides
+        )
+
     def _limit(self, u: np.ndarray) -> np.ndarray:
         """The moves nearest to u, one after the other, that keep box and rates."""
-        h, last, limited = self._horizon, self._horizon.u_prev, []
-        for wanted in u:
-            last = np.clip(np.clip(wanted, last - h.rate, last + h.rate), h.u_low, h.u_high)
-            limited.append(last)
-        return np.concatenate(limited)
+        h, limited = self._horizon, []
+        last, *bounds = (side.tolist() for side in (h.u_prev, h.rate, h.u_low, h.u_high))
+        for wanted in u.tolist():
+            moved = zip(wanted, last, *bounds, strict=True)
+            last = [min(max(min(max(w, v - rate), v + rate), low), high) for w, v, rate, low, high in moved]
+            limited += last
+        return np.array(limited)
 
     def _solve_qp(self, U: np.ndarray, H: np.ndarray) -> tuple[np.ndarray | None, float, float]:
         """Step d, the change of the cost along it to first order (convex parts whole), and the rest of the QP's."""
-        h, moves = self._horizon, self._horizon.nv // self._horizon.nu
+        h = self._horizon
         g = h.gradient(U)
         self._A[self._hard :] = h.JY
-        du, rate, y = h.D @ U - h.first, np.tile(h.rate, moves), h.y.ravel()
-        low = np.concatenate([np.tile(h.u_low, moves) - U, -rate - du, np.tile(h.y_low, h.N) - y])
-        high = np.concatenate([np.tile(h.u_high, moves) - U, rate - du, np.tile(h.y_high, h.N) - y])
+        at = np.concatenate([U, h.D @ U - h.first, h.y.ravel()])
+        low, high = self._low - at, self._high - at
         self._qp = H, g, low, high
         found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
         if found is None:
@@ -167,8 +177,8 @@ class NumpySQP:
 
     def _at(self, U: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, float]:
         """U + d in the box, and its cost."""
-        h, moves = self._horizon, self._horizon.nv // self._horizon.nu
-        to = np.clip(U + d, np.tile(h.u_low, moves), np.tile(h.u_high, moves))
+        h = self._horizon
+        to = np.minimum(np.maximum(U + d, self._low[: h.nv]), self._high[: h.nv])
         return to, h.cost(to, *h.simulate(to))
 
     def _correct(self, to: np.ndarray, d: np.ndarray) -> np.ndarray | None:
@@ -194,5 +204,9 @@ class NumpySQP:
 
 def _convex(H: np.ndarray) -> np.ndarray:
     """H with the sign of its negative eigenvalues turned: where the cost bends down, a step as short as it bends."""
-    w, V = np.linalg.eigh(H)
-    return H if w[0] > CONVEX * w[-1] else V * np.maximum(np.abs(w), FLAT * np.abs(w).max()) @ V.T
+    try:
+        np.linalg.cholesky(H)
+        return H
+    except np.linalg.LinAlgError:
+        w, V = np.linalg.eigh(H)
+        return V * np.maximum(np.abs(w), FLAT * np.abs(w).max()) @ V.T
