@@ -52,7 +52,8 @@ class FitResult:
         axes[1].set_ylabel("validation\nRMSE / std [-]")
         if self.linear is not None:
             axes[1].axhline(self.linear_error, color="0.3", lw=0.8, ls="--")
-            axes[1].text(0, self.linear_error, "linear model", va="bottom", fontsize="small", color="0.3")
+            corner = dict(transform=axes[1].get_yaxis_transform(), ha="right", va="bottom", fontsize="small")
+            axes[1].text(0.99, self.linear_error, "linear model", color="0.3", **corner)
         if panels == 3:
             axes[2].plot(k, h["residual"], lw=1, color="C2")
             axes[2].axhline(0, color="0.3", lw=0.8, ls="--")
