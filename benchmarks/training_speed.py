@@ -5,6 +5,9 @@ as long as said, 32 units (goal: 5 %); and the seconds that the matrix inequalit
 
     python benchmarks/training_speed.py [--quick] [--json PATH]
 
+Last the free run alone, all samples at once by Newton's method (rnn_control.parallel), against the literal loop and the
+compiled kernel: a route for CUDA, which on one thread of a CPU loses to the kernel.
+
 Interleaved in one process on one thread; CPU time (other work on the machine hardly shows), the median over rounds of
 blocks of calls. A row is printed only if loss and gradients agree with the literal loop. Rivals: the literal torch
 loop; torch.nn.GRU / LSTM (the GRU is another equation, the nearest built-in), the LSTM in float32 as well; JAX
@@ -27,7 +30,9 @@ from rnn_control import MODELS, certify, kernel
 from rnn_control.certify import TRAINABLE
 from rnn_control.contract import contract
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel
+from rnn_control.parallel import simulate_parallel
 from rnn_control.penalty import PAYS, Penalty
+from rnn_control.simulate import simulate
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="four cases, three rounds")
@@ -42,8 +47,9 @@ if not args.quick:
     CASES += [("gru", 8, 2000, 1), ("gru", 32, 500, 1), ("gru", 32, 2000, 1), ("gru", 64, 500, 1), ("lstm", 32, 500, 1)]
     CASES += [("nnarx", 12, 500, 1), ("esn", 100, 500, 1), ("gru", 32, 500, 16), ("lstm", 64, 500, 16)]
 PENALTIES = [("gru", 2000)]
-INEQUALITIES = ["gru"]
+INEQUALITIES, AT_ONCE = ["gru"], [("gru", 8, 2000)]
 if not args.quick:
+    AT_ONCE += [("gru", 8, 20000), ("gru", 32, 2000), ("lstm", 8, 2000)]
     PENALTIES = [(kind, T) for kind in ("gru", "lstm", "esn", "nnarx", "lipschitz_rnn") for T in (500, 2000, 8000)]
     INEQUALITIES += ["lstm"]
 SHARE, SECONDS = 0.05, 30  # of a step for a penalty, for a matrix inequality
@@ -179,6 +185,23 @@ def inequality(kind):
     return time.process_time() - start
 
 
+def at_once(kind, size, samples):
+    """Free runs of a certified model from rest: all samples at once, and the rivals by name."""
+    model, _, x0, data = problem(kind, size, samples, 1)
+    contract(model, "delta_iss", "weighted", 0.01)
+    p, compiled = model.theta(), CompiledKernel(model, ())
+    start, u = torch.from_numpy(x0), torch.from_numpy(np.stack(data.u))
+    ours = partial(torch.no_grad()(simulate_parallel), model, p, start, u)
+    rivals = {
+        "literal": partial(torch.no_grad()(simulate), model, p, start, u),
+        "our kernel": partial(compiled.simulate, p, x0, data.u),
+    }
+    run, (_, expected) = ours(), compiled.simulate(p, x0, data.u)[0]
+    if not run.converged.all() or not np.allclose(run.y[0], expected, atol=1e-9):
+        raise SystemExit(f"{kind} {size}: all samples at once is not the free run")
+    return ours, rivals, int(run.iterations.max())
+
+
 rows = []
 print(f"{'case':34s}{'rival':>14s}{'rival ms':>10s}{'ours ms':>9s}{'ratio':>7s}{'goal':>6s}")
 for kind, size, samples, records in CASES:
@@ -217,5 +240,15 @@ for kind in INEQUALITIES:
     name, met = f"{kind} 16, matrix inequality", seconds <= SECONDS
     print(f"{name:34s}{seconds:32.1f}s{SECONDS:12d}s{' missed' * (not met)}", flush=True)
     rows.append(dict(name=name, value=seconds, unit="s", rival="none", ratio=None, goal=SECONDS, met=met))
+
+print(f"\n{'all samples at once':34s}{'rival':>14s}{'rival ms':>10s}{'ours ms':>9s}{'ratio':>7s}{'iterations':>12s}")
+for kind, size, samples in AT_ONCE:
+    step, rivals, iterations = at_once(kind, size, samples)
+    times = [(milliseconds(step), *map(milliseconds, rivals.values())) for _ in range(ROUNDS)]
+    ours, *others = (statistics.median(side) for side in zip(*times, strict=True))
+    for rival, theirs in zip(rivals, others, strict=True):
+        name, ratio = f"{kind} {size}, T = {samples}, free run", theirs / ours
+        print(f"{name:34s}{rival:>14s}{theirs:10.3f}{ours:9.3f}{ratio:7.3f}{iterations:12d}", flush=True)
+        rows.append(dict(name=name, value=ours, unit="ms", rival=rival, ratio=ratio, goal=None, met=None))
 if args.json:
     args.json.write_text(json.dumps(rows, indent=1))
