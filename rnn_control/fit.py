@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .certificate import Certificate
 from .certify import TRAINABLE, certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
@@ -84,6 +85,7 @@ def fit(
     None: no such load.
     linear: the linear model of the same records and input box that must not be better; None identifies it. A search
     that ends with a larger validation error than it goes on from the linear model, for cells that `start_linear` knows.
+    Under a penalty that start may come down to a hundredth of the margin, for a mode of the records that is so slow.
     u_min, u_max (nu,): input box in physical units on which the certificate shall hold; default: range of the training
     inputs. seed: of the random windows. Ctrl-C returns the best model so far. progress: a line on a terminal. log: is
     called with every Step, as TensorBoard of rnn_control.tensorboard is; a KeyboardInterrupt that it raises ends the
@@ -171,7 +173,7 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
     proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
-    _warn_of_poor(tracker, valid)
+    _warn_of_poor(tracker, valid, floor, proof)
     return FitResult(
         identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, drift, *floor
     )  # fmt: skip
@@ -196,13 +198,20 @@ def _drift(model: Model, scaler: Scaler, train: Experiment) -> np.ndarray | None
     return change
 
 
-def _warn_of_poor(tracker: Tracker, valid: np.ndarray):
-    """A certificate says nothing of accuracy: say so where the model that was kept is useless."""
-    kept, seen = tracker.best_error, float(np.nanmin(valid))
+def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Certificate | None):
+    """A certificate says nothing of accuracy: say so where the model is useless, or its rate not the one asked for."""
+    kept, seen, margin = tracker.best_error, float(np.nanmin(valid)), tracker.objective.margin
+    slowest = 0.0 if floor.linear is None else floor.linear.system.radius()
     if kept >= 1:
         worse = f"the kept model is no better than the mean of the outputs: validation error {kept:.2g} deviations"
     elif kept > 2 * seen:
         worse = f"the certificate costs accuracy: validation error {kept:.2g} deviations, {seen:.2g} seen without proof"
+    elif proof and slowest > 1 - margin and (proof.rate > 1 - margin / 2 or kept > 1.1 * floor.error):
+        worse = (
+            f"the records have a mode that keeps {slowest:.5g} a sample, slower than the margin {margin:.2g} asks for: "
+            f"certified is a rate of {proof.rate:.5g}, with a validation error of {kept:.2g} deviations; that of the "
+            f"linear model is {floor.error:.2g}"
+        )
     else:
         return
     warnings.warn(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.linalg import lstsq
-from scipy.linalg import schur, solve_discrete_lyapunov
+from scipy.linalg import solve_discrete_lyapunov
 
 from .linear import LinearModel
 from .model import Model, Params
@@ -15,6 +15,7 @@ from .models.lipschitz_rnn import LipschitzRNN
 from .models.lstm import LSTM
 from .models.nnarx import NNARX
 from .models.ren import REN
+from .realisation import LEAST, no_slower, triangular
 from .subspace import StateSpace
 
 AMPLITUDE = 0.1
@@ -31,24 +32,32 @@ def start_linear(model: Model, linear: LinearModel, amplitude: float = AMPLITUDE
     signals inside the tanh: the smaller, the nearer to the linear model, and the farther from anything nonlinear.
     Raises ValueError for cells that have no such start.
     """
-    start = next((STARTS[kind] for kind in type(model).__mro__ if kind in STARTS), None)
-    if start is None:
-        names = ", ".join(kind.__name__ for kind in STARTS)
-        raise ValueError(f"no linear start is known for {model.kind}; there is one for {names}")
     if (model.nu, model.ny) != (len(linear.u_names), len(linear.y_names)):
         raise ValueError(
             f"the model has nu = {model.nu}, ny = {model.ny}, the linear one {len(linear.u_names)} inputs and "
             f"{len(linear.y_names)} outputs"
         )
-    start(model, linear.system, amplitude)
+    imitate(model, triangular(linear.system, linear_states(model)), amplitude)
     return model
 
 
-def _triangular(system: StateSpace, states: int, size: Callable, amplitude: float) -> StateSpace:
-    """Real Schur form, well conditioned; every state scaled so that `size` of it, an array (n,), is the amplitude."""
-    s = system.balanced(states)
-    A, Z = (np.asarray(M) for M in schur(s.A, output="real")[:2])
-    s = StateSpace(A, Z.T @ s.B, s.C @ Z, s.b)
+@torch.no_grad()
+def imitate(model: Model, system: StateSpace, amplitude: float) -> None:
+    """`start_linear` in the coordinates of the system, of order `linear_states` at most; they are scaled only."""
+    start = next((STARTS[kind] for kind in type(model).__mro__ if kind in STARTS), None)
+    if start is None:
+        names = ", ".join(kind.__name__ for kind in STARTS)
+        raise ValueError(f"no linear start is known for {model.kind}; there is one for {names}")
+    start(model, system, amplitude)
+
+
+def linear_states(model: Model) -> int:
+    """Order of the linear models that the cell can imitate."""
+    return model.nx // 2 if isinstance(model, LSTM) else model.nx
+
+
+def _scaled(s: StateSpace, size: Callable, amplitude: float) -> StateSpace:
+    """Every state scaled so that `size` of it, an array (n,), is the amplitude."""
     return s.transformed(np.diag(amplitude / np.maximum(size(s), 1e-9)))
 
 
@@ -78,7 +87,7 @@ def _read(model, s: StateSpace, weight: float = 1.0):
 
 def _keep(s: StateSpace) -> np.ndarray:
     """Gates that keep as much of each state as A does: the tanh then carries the input alone."""
-    return np.clip(s.A.diagonal(), 0.02, 0.9995)
+    return np.clip(s.A.diagonal(), LEAST, 0.9995)
 
 
 def _gated(model, s: StateSpace, keep, write, read, input_weights, state_weights, state_gate: float, amplitude: float):
@@ -99,7 +108,7 @@ def _constant(gates, n: int):
 
 
 def _gru(model, system: StateSpace, amplitude, W, U, biases, reset):
-    s = _triangular(system, model.nx, _reached, amplitude)
+    s = _scaled(system, _reached, amplitude)
     n, keep = len(s.A), _keep(s)
     _constant([(model.Wz, model.Uz, model.bz, keep), (*reset, np.full(n, 0.5))], n)
     for b in biases:
@@ -116,7 +125,7 @@ def _start_gru_reset_after(model: GRUResetAfter, system: StateSpace, amplitude: 
 
 
 def _start_lstm(model: LSTM, system: StateSpace, amplitude: float):
-    s = _triangular(system, model.nx // 2, _reached, amplitude)
+    s = _scaled(system, _reached, amplitude)
     n, keep = len(s.A), _keep(s)
     half = np.full(n, 0.5)
     gates = [(model.Wf, model.Uf, model.bf, keep), (model.Wi, model.Ui, model.bi, half)]
@@ -129,8 +138,8 @@ def _start_lipschitz_rnn(model: LipschitzRNN, system: StateSpace, amplitude: flo
     """I + step A is the linear A: only the input goes through the tanh."""
     if not 0 < model.beta < 1:
         raise ValueError(f"beta is {model.beta}: A is then symmetric or skew, not any matrix; take 0 < beta < 1")
-    s = system.balanced(model.nx)
-    s = s.transformed(amplitude * model.step / np.maximum(abs(s.B).sum(1).max(), 1e-9) * np.eye(len(s.A)))
+    size = max(abs(system.B).sum(1).max(), 1e-9)
+    s = system.transformed(amplitude * model.step / size * np.eye(len(system.A)))
     n = len(s.A)
     target = (s.A - np.eye(n)) / model.step + model.gamma_A * np.eye(n)
     symmetric, skew = (target + target.T) / 2, (target - target.T) / 2
@@ -143,7 +152,7 @@ def _start_lipschitz_rnn(model: LipschitzRNN, system: StateSpace, amplitude: flo
 
 def _start_ren(model: REN, system: StateSpace, _: float):
     """Exact: B1 = 0 takes the tanh out; P from the Lyapunov inequality, lam small enough for the C1 that was drawn."""
-    s = system.balanced(model.nx).stable(0.999 * model.rate)
+    s = no_slower(system, 0.999 * model.rate)
     n, p = len(s.A), Params({k: v.detach().clone() for k, v in model.theta().items()})
     A, C, B2 = np.zeros((model.nx, model.nx)), np.zeros((model.ny, model.nx)), p.B2.numpy().copy()
     A[:n, :n], C[:, :n], B2[:n] = s.A, s.C, s.B

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from .growth import parts
 from .kernel import Batch, Kernel
-from .linear_start import AMPLITUDE, STARTS
+from .linear_start import AMPLITUDE, STARTS, imitate, linear_states
 from .model import Model
 from .readout import fit_readout
+from .realisation import triangular
 from .refine import initial_state
 from .subspace import StateSpace, allows, subspace
 
@@ -40,13 +41,13 @@ def linear_parameters(model: Model, u: Sequence[np.ndarray], y: Sequence[np.ndar
     The order, up to the states of the cell, is the one whose subspace model errs least in a free run. Empty for a cell
     without such a start, one with frozen parameters, and records too short for any order.
     """
-    kind = next((kind for kind in type(model).__mro__ if kind in STARTS), None)
     orders = [n for n in range(1, min(model.nx, LARGEST_ORDER) + 1) if allows(u, y, n)]
-    if kind is None or not orders or not all(v.requires_grad for v in model.parameters()):
+    if not isinstance(model, tuple(STARTS)) or not orders or not all(v.requires_grad for v in model.parameters()):
         return {}
     given = copied(model)
     try:
-        STARTS[kind](model, min(subspace(u, y, orders), key=lambda s: free_run_error(s, u, y)), AMPLITUDE)
+        best = min(subspace(u, y, orders), key=lambda s: free_run_error(s, u, y))
+        imitate(model, triangular(best, linear_states(model)), AMPLITUDE)
         return copied(model)
     except (ValueError, LinAlgError):
         return {}
