@@ -51,16 +51,14 @@ static void add_one(int m, int n, const double *a, const double *y, int ldb, dou
 }
 
 NOINLINE static void add_product(int m, int n, int cols, const double *A, const double *b, int ldb, double *c, int ldc) {
-  int i = 0;
-  for (; m >= LANES && i + 3 < cols; i += 4) {
-    const double *y = b + i * ldb;
-    double *z = c + i * ldc;
-    int j = 0;
-    for (; j + 2 * LANES <= m; j += 2 * LANES) add_two(m, n, A + j, y, ldb, z + j, ldc);
-    for (; j + LANES <= m; j += LANES) add_one(m, n, A + j, y, ldb, z + j, ldc, 0);
-    if (j < m) add_one(m, n, A + m - LANES, y, ldb, z + m - LANES, ldc, j - (m - LANES));
-  }
-  add_columns(m, n, cols - i, A, b + i * ldb, ldb, c + i * ldc, ldc);
+  int tiled = m < LANES ? 0 : cols - cols % 4, last = m - LANES, j = 0;
+  /* rows outside: those of A stay in the nearest cache for all columns */
+  for (; j + 2 * LANES <= m; j += 2 * LANES)
+    for (int i = 0; i < tiled; i += 4) add_two(m, n, A + j, b + i * ldb, ldb, c + i * ldc + j, ldc);
+  for (; j + LANES <= m; j += LANES)
+    for (int i = 0; i < tiled; i += 4) add_one(m, n, A + j, b + i * ldb, ldb, c + i * ldc + j, ldc, 0);
+  for (int i = 0; j < m && i < tiled; i += 4) add_one(m, n, A + last, b + i * ldb, ldb, c + i * ldc + last, ldc, j - last);
+  add_columns(m, n, cols - tiled, A, b + tiled * ldb, ldb, c + tiled * ldc, ldc);
 }
 #else
 #define add_product add_columns
