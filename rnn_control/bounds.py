@@ -83,9 +83,26 @@ def inf_norm(M: Tensor) -> Tensor:
 
 
 def two_norm(M: Tensor) -> Tensor:
-    """Largest singular value; NaN, which proves nothing, if an entry is not finite."""
-    is_finite = torch.isfinite(M)
-    return torch.where(is_finite.all(), torch.linalg.matrix_norm(torch.where(is_finite, M, 0.0), 2), torch.nan)
+    """Largest singular value; NaN, which proves nothing, if an entry is not finite.
+
+    |M v|, v its right singular vector: of what v misses only the square is missed, and u v' is the gradient.
+    """
+    M = M if len(M) >= M.shape[1] else M.T
+    image = M @ leading(M.detach())
+    u = image.detach() / image.detach().abs().max().clamp(min=1e-300)  # its squares neither overflow nor vanish
+    return (u / (u * u).sum().sqrt().clamp(min=0.5) * image).sum()
+
+
+@torch.library.custom_op("rnn_control::leading", mutates_args=())
+def leading(M: Tensor) -> Tensor:
+    """Right singular vector (.., n) of the largest singular value of M (.., m, n); infinities and NaN count zero."""
+    finite = torch.nan_to_num(M, nan=0.0, posinf=0.0, neginf=0.0)
+    return torch.linalg.svd(finite, full_matrices=False).Vh[..., 0, :].clone()
+
+
+@leading.register_vmap
+def _(_, dims, M):
+    return leading(M.movedim(dims[0], 0)), 0
 
 
 def reach(W: Tensor, U: Tensor, u_max: Tensor, x_max: Tensor) -> Tensor:

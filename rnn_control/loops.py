@@ -18,6 +18,7 @@ VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default",
          "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default", "view.default"}  # fmt: skip
 ELEMENTWISE = {
     "abs.default": "fabs({1})", "neg.default": "-{1}", "exp.default": "exp({1})", "sqrt.default": "sqrt({1})",
+    "log.default": "log({1})", "pow.Tensor_Tensor": "pow({1}, {2})",
     "sigmoid.default": "1 / (1 + exp(-{1}))", "tanh.default": "tanh({1})", "sgn.default": "({1} > 0) - ({1} < 0)",
     "add.Tensor": "{1} + {2}", "sub.Tensor": "{1} - {2}", "rsub.Scalar": "{2} - {1}", "mul.Tensor": "{1} * {2}",
     "mul.Scalar": "{1} * {2}", "div.Tensor": "{1} / {2}", "div.Scalar": "{1} / {2}", "isnan.default": "isnan({1})",
@@ -30,7 +31,11 @@ ELEMENTWISE = {
 ELEMENTWISE |= {f"{name}.{kind}": f"{{1}} {sign} {{2}}" for kind in ("Tensor", "Scalar")
                 for name, sign in dict(lt="<", le="<=", gt=">", ge=">=", eq="==", ne="!=").items()}  # fmt: skip
 FILLED = dict(ones=1.0, ones_like=1.0, zeros=0.0, zeros_like=0.0, new_zeros=0.0)
-COMPOSED = set("full scalar_tensor eye cat slice_backward select_backward sum amax max mv mm".split())
+TILE = 16
+"""Columns of the matrices of leading.c are padded to a multiple of it."""
+COMPOSED = set(
+    "full scalar_tensor arange eye cat stack slice_backward select_backward sum amax max mv mm leading".split()
+)
 
 
 class Place(NamedTuple):
@@ -77,9 +82,8 @@ class Loops:
 
     def computed(self, node: Node) -> Place:
         """A place of its own, and the statements that fill it."""
-        name, args = operation(node).partition(".")[0], arguments(node)
-        place = Place(f"(m + {self.memory})", torch.empty(shape(node)))
-        self.memory += place.layout.numel()
+        name, args = operation(node).split(".")[-2], arguments(node)
+        place = self.room(shape(node))
         if operation(node) in ELEMENTWISE:
             self.loop(f"{{0}} = {ELEMENTWISE[operation(node)]}", place, *(clamped(*args) if name == "clamp" else args))
             return place
@@ -91,11 +95,20 @@ class Loops:
             fill(place, *args)
         return place
 
+    def room(self, size) -> Place:
+        place = Place(f"(m + {self.memory})", torch.empty(size))
+        self.memory += place.layout.numel()
+        return place
+
     def full(self, place: Place, _, value) -> None:
         self.loop("{0} = {1}", place, value)
 
     def scalar_tensor(self, place: Place, value) -> None:
         self.loop("{0} = {1}", place, value)
+
+    def arange(self, place: Place, start, end) -> None:
+        for k in range(end - start):
+            self.loop("{0} = {1}", place.seen(lambda layout, k=k: layout[k]), float(start + k))
 
     def eye(self, place: Place, *_) -> None:
         self.loop("{0} = {1}", place.seen(Tensor.diagonal), 1.0)
@@ -104,6 +117,10 @@ class Loops:
         rows = [shape(a)[dim] for a in parts]
         for k, part in enumerate(parts):
             self.loop("{0} = {1}", place.seen(lambda layout, k=k: layout.split(rows, dim)[k]), part)
+
+    def stack(self, place: Place, parts, dim=0) -> None:
+        for k, part in enumerate(parts):
+            self.loop("{0} = {1}", place.seen(lambda layout, k=k: layout.select(dim, k)), part)
 
     def slice_backward(self, place: Place, grad, _, *at) -> None:
         self.loop("{0} = {1}", place.seen(lambda layout: torch.ops.aten.slice(layout, *at)), grad)
@@ -134,6 +151,14 @@ class Loops:
         n = (*shape(A), shape(B)[1])
         left, right = self.places[A].seen(lambda layout: layout[:, :, None]), self.places[B]
         self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(n)), left, right)
+
+    def leading(self, place: Place, M) -> None:
+        (rows, columns), source = shape(M), self.places[M]
+        padded = -(-columns // TILE) * TILE
+        work = self.room(2 * max(rows, padded) * padded)
+        strides = ", ".join(map(str, source.layout.stride()))
+        ends = ", ".join(f"&{a.element(['0'] * a.layout.dim())}" for a in (work, place))
+        self.lines.append(f"leading({rows}, {columns}, &{source.element(['0', '0'])}, {strides}, {ends});")
 
     def loop(self, statement: str, place: Place, *operands: Any) -> None:
         """The statement for every element of the place; the operands are spread over them."""

@@ -2,6 +2,7 @@
 
 import subprocess
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from .trace import Untraceable
 PAYS = 300
 """Evaluations by torch before one compiles: about what tracing and compiling take."""
 SOURCE = """
-#include <math.h>
 void evaluate(double *restrict m, const double *const *in, double *restrict out)
 {{
   {statements}
@@ -73,7 +73,7 @@ def summed(excess: Tensor) -> Tensor:
 
 
 def compiled(penalty: Penalty, p: Params, log_scale: Tensor) -> "CompiledPenalty | None":
-    """None where the condition cannot be traced (a singular value, a number that decides what is computed)."""
+    """None where the condition cannot be traced (an eigenvalue, a number that decides what is computed)."""
     try:
         return CompiledPenalty(penalty, p, log_scale)
     except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError):
@@ -104,7 +104,8 @@ class CompiledPenalty:
         loops = Loops(graph)
         ends = pairwise(accumulate(loops.sizes, initial=0))
         self.parts, self.size, self.memory = [slice(*ab) for ab in ends], sum(loops.sizes), 8 * loops.memory
-        self.library = Library(SOURCE.format(statements="\n  ".join(loops.lines)))
+        norms = Path(__file__).with_name("leading.c").read_text()
+        self.library = Library(norms + SOURCE.format(statements="\n  ".join(loops.lines)))
 
     def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
         out = np.empty(self.size)

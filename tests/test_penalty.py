@@ -7,11 +7,12 @@ from numpy.testing import assert_allclose
 from zoo import ZOO, randomised
 
 from rnn_control import penalty
+from rnn_control.bounds import two_norm
 from rnn_control.penalty import CompiledPenalty, Penalty
 
 TRACED = [(kind, "weighted") for kind in ("gru", "gru_reset_after", "lstm", "esn", "nnarx", "lipschitz_rnn")]
-TRACED += [("gru", "published"), ("gru_reset_after", "published")]
-"""Conditions of elementwise operations, products and maxima: all but those with singular values, and networks."""
+TRACED += [(kind, "published") for kind, _ in TRACED]
+"""All conditions of a single cell that a penalty has to enforce; the RENs have theirs by construction."""
 
 
 def violated(kind, method, spread=0.3):
@@ -71,3 +72,35 @@ def test_fulfilled_condition_costs_nothing():
     cost.margin, log_scale = 0.1, 0 * log_scale
     found = compiled(cost, p, log_scale)(p, log_scale)
     assert found.value == 0 and not any(g.any() for g in found.p.values())
+
+
+ODD = {
+    "nothing": torch.zeros(4, 4),
+    "equal singular values": torch.eye(4),
+    "two nearly equal ones": torch.diag(torch.tensor([1.0, 0.9999999, 0.5, 0.1])),
+    "huge": 1e200 * torch.ones(4, 4),
+    "tiny": 1e-200 * torch.ones(4, 4),
+}
+
+
+@pytest.mark.parametrize("W", [v.double() for v in ODD.values()], ids=ODD)
+def test_largest_singular_value_of_an_odd_matrix_is_that_of_torch(W):
+    cost, p, log_scale = violated("lipschitz_rnn", "published")
+    loops = compiled(cost, p, log_scale)
+    p["W"] = W.requires_grad_(True)
+    assert_allclose(two_norm(W).item(), torch.linalg.matrix_norm(W.detach(), 2), rtol=1e-13)
+    assert_allclose(loops(p, log_scale).value, cost.by_torch(p, log_scale).value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_norm_of_what_is_no_number_proves_nothing(value):
+    cost, p, log_scale = violated("lipschitz_rnn", "published")
+    loops = compiled(cost, p, log_scale)
+    p["W"] = torch.tensor([[1.0, value], [0.0, 1.0]], dtype=torch.float64).repeat(2, 2)
+    assert two_norm(p["W"]).isnan() and np.isnan(loops(p, log_scale).value)
+
+
+def test_gradient_of_the_largest_singular_value_is_that_of_torch():
+    M = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    ours, torchs = (torch.autograd.grad(f(M), M)[0] for f in (two_norm, lambda M: torch.linalg.matrix_norm(M, 2)))
+    assert_allclose(ours, torchs, rtol=1e-12)

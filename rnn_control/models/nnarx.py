@@ -1,6 +1,7 @@
 """Neural nonlinear ARX: a shift register of past outputs and inputs, and a feed-forward net (Bonassi et al. 2021)."""
 
 import torch
+from torch import Tensor
 
 from ..bounds import Bound, Comparison, two_norm
 from ..model import Initialiser, Model, Params
@@ -48,14 +49,22 @@ class NNARX(Model):
         """Products of 2-norms: Lipschitz constants of eta in the lags x and in the present input u."""
         return two_norm(p.U0) * two_norm(p.U1), two_norm(p.U0) * two_norm(p.W1)
 
-    def decay(self, L: float) -> float:
-        """The rate with L^2 sum_j rate^(-2j) = 1 over the lags j = 1 .. N, from above (Theorem 8)."""
-        low, high = 0.0, 2.0
-        for _ in range(60):
-            mid = (low + high) / 2
-            total = sum(mid ** (-2 * j) for j in range(1, self.lags + 1)) if mid > 0 else float("inf")
-            low, high = (low, mid) if L**2 * total <= 1 else (mid, high)  # a NaN goes up, to a rate that proves nothing
-        return high
+    def ages(self, L: Tensor) -> Tensor:
+        """1 .. N, of the lags."""
+        return torch.arange(1, self.lags + 1, dtype=L.dtype)
+
+    def decay(self, L: Tensor) -> Tensor:
+        """The rate with L^2 sum_j rate^(-2j) = 1 over the lags j = 1 .. N, from above (Theorem 8); 2 at most.
+
+        Newton's method in t = log rate: the logarithm of the sum is convex and falls by 2 at least, so the steps come
+        from the left, where the first and the last term alone would be one; the last is as long as that slope asks.
+        """
+        powers, t = 2 * self.ages(L), torch.maximum(L.log(), L.log() / self.lags)
+        for _ in range(10):
+            terms = L**2 * (-powers * t).exp()
+            t = t + terms.sum().log() * terms.sum() / (powers * terms).sum()
+        above = (L**2 * (-powers * t).exp()).sum().log().clamp(min=0) / 2 + 1e-15
+        return (t + above).exp().clamp(max=2.0)
 
     def delta_iss(self, p, u_max):
         """Residual sqrt(N) prod_l ||U_l||_2 - 1 (tanh has Lipschitz constant one); V = max_i rate^(N-i) |z_i|_2.
@@ -64,12 +73,13 @@ class NNARX(Model):
         """
         L, L_u = self.lipschitz(p)
         # below 1e-3 the net is forgotten after N steps anyway, and the scales would lose all meaning
-        rate = self.decay(max(float(L.detach()), 1e-3))
-        steps = torch.arange(1, self.lags + 1, dtype=L.dtype)
+        known = L.detach().clamp(min=1e-3)
+        rate = self.decay(known)
+        steps = self.ages(L)
         scale = (rate ** (steps - self.lags)).repeat_interleave(self.block)
         residual, blocks = L * self.lags**0.5 - 1, ((self.block, 2.0),) * self.lags
         # the rate is a root, L^2 S(rate) = 1 with S = sum rate^(-2j): its derivative is that of the implicit function
-        slope = (rate ** (-2 * steps)).sum() / (steps * rate ** (-2 * steps - 1)).sum() / max(float(L.detach()), 1e-3)
+        slope = (rate ** (-2 * steps)).sum() / (steps * rate ** (-2 * steps - 1)).sum() / known
         rate = rate + slope * (L - L.detach())
         return Bound(residual, rate, scale, blocks, 1 + L_u, 2.0)
 
