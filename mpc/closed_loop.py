@@ -83,8 +83,7 @@ def run(
 ) -> Record:
     """Closed loop over steps samples. At instant k, in this order:
 
-    y(k) measured;  x(k), d(k) estimated from u(k-1), y(k);  u(k) computed;  u(k) held until k+1;  the next step
-    prepared, where the controller can
+    y(k) measured;  x(k), d(k) estimated from u(k-1), y(k);  u(k) computed;  u(k) held until k+1
 
     observer: None hands y itself to the controller as its state (for PI)
     reference: (ny,), (steps, ny), or {output: [(time in s, value), ...]}; with preview, an array of
@@ -120,7 +119,6 @@ def run(
     process.reset(seed)
     controller.reset(u_prev)
     record = RecordBuilder(process, controller.bounds)
-    prepare = getattr(controller, "prepare", lambda: None)
     try:
         for k in tqdm(range(steps), desc="closed loop", disable=None if progress else True):
             y, y_true = process.measure(), process.output()
@@ -137,7 +135,6 @@ def run(
             sent = {n: float(v) for n, v in zip(names, d[k], strict=True) if np.isfinite(v)}
             process.apply(result.u, **sent)
             u_prev = result.u
-            prepare()
     except KeyboardInterrupt:
         return record.finish("Ctrl-C")
     except RuntimeError as failure:
