@@ -66,10 +66,11 @@ class Stopwatch:
         return result
 
 
-def set_points(system, steps, seed=0):
+def set_points(system, steps, low=None, high=None, seed=0):
     """Outputs at rest under random inputs, (steps, ny): all of them can be reached."""
     rng, x, found = np.random.default_rng(seed), np.array(system.x0), []
-    middle, half = (system.u_max + system.u_min) / 2, (system.u_max - system.u_min) / 2
+    low, high = system.u_min if low is None else low, system.u_max if high is None else high
+    middle, half = (high + low) / 2, (high - low) / 2
     for _ in range(-(-steps // HOLD)):
         u = middle + 0.5 * half * rng.uniform(-1, 1, system.nu)
         for _ in range(100):
@@ -92,7 +93,8 @@ def plants(quick):
         plant, steps = PLANTS[name](), 24 if quick else 96
         system = plant.discretise(plant.sampling_time)
         noise = np.maximum(plant.y_noise, 1e-6)
-        control, spans = NMPC(system, 20), np.ptp(r := set_points(system, steps), axis=0) + noise
+        r = set_points(system, steps, plant.u_region_min, plant.u_region_max)
+        control, spans = NMPC(system, 20), np.ptp(r, axis=0) + noise
         observer = MHE(system, noise, 0.1 * spans, 1e-3 * np.maximum(np.abs(system.x0), 1e-3), window=10)
         x, u, times = np.array(system.x0), np.array(plant.nominal.u), []
         observer.reset(step(system.g, x), u)

@@ -84,6 +84,8 @@ class NMPC:
         self._solvers = Solvers(self._problem, solver, iterations, max_time, tol)
         w = {"y": self.weights.y}
         self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=around)
+        if self._solvers.are_slow:
+            self.target.build()
         self._to_go = CostToGo(system, self.weights)
         # a certificate's terminal law holds u_s, and pays for the move back to it
         self._hold = float(_is_certificate(terminal))

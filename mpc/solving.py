@@ -52,7 +52,7 @@ class Solvers:
             raise ValueError(f"max_time is {max_time}, it must be positive (seconds)")
         self._problem, self._tol, self._max_time = problem, tol, max_time
         self._rung = "solved" if iterations is None else "real-time iteration"
-        self._ipopt, self._alone = None, solver != "condensed"
+        self._ipopt, self._alone, self.are_slow = None, solver != "condensed", solver == "ipopt"
         if solver == "ipopt":
             self._first = IpoptSolver(problem, tol, max_time)
         else:

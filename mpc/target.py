@@ -71,6 +71,11 @@ class SteadyTarget:
         )
         self.reset()
 
+    def build(self) -> None:
+        """What a reference out of reach needs, now and not in a step: for long equations it takes seconds."""
+        for make in self._nearest:
+            make()
+
     def reset(self) -> None:
         """Forget the previous target: start again from the system's x0 and the box's middle."""
         self._last: tuple[bytes, Target] | None = None
