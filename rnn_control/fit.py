@@ -206,7 +206,7 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Cert
         worse = f"the kept model is no better than the mean of the outputs: validation error {kept:.2g} deviations"
     elif kept > 2 * seen:
         worse = f"the certificate costs accuracy: validation error {kept:.2g} deviations, {seen:.2g} seen without proof"
-    elif proof and slowest > 1 - margin and proof.rate > 1 - (2 if kept > 1.1 * floor.error else 0.5) * margin:
+    elif proof and slowest > 1 - margin and proof.rate > 1 - (1.1 if kept > 1.1 * floor.error else 0.5) * margin:
         worse = (
             f"the records have a mode that keeps {slowest:.5g} a sample, slower than the margin {margin:.2g} asks for: "
             f"certified is a rate of {proof.rate:.5g}, with a validation error of {kept:.2g} deviations; that of the "
