@@ -84,3 +84,18 @@ def test_certified_cell_keeps_a_slow_mode_and_a_pair_that_swings(make):
     assert result.linear_error < 0.01 and result.history["valid"][0] > 0.05
     proof = result.certificate
     assert result.history["valid"][result.best_iteration] < 0.01 and proof is not None and proof.rate < 0.9901
+
+
+def test_a_delay_whose_modes_cannot_be_told_apart_loses_no_training():
+    """A shift register has no modal form: fit then keeps what it found, and the linear score beside it."""
+    u = np.repeat(np.random.default_rng(0).uniform(-1, 1, (75, 1)), 4, axis=0)
+    record = Experiment(u, np.roll(u, 3, axis=0), 1.0)
+    scaler = Scaler.fit(record, u_min=np.array([-1.0]), u_max=np.array([1.0]))
+    C, b = np.eye(3)[:1] / scaler.y_std, -scaler.y_mean / scaler.y_std
+    shift = StateSpace(np.diag([1.0, 1.0], 1), np.eye(3)[:, 2:], C, b)
+    with pytest.raises(np.linalg.LinAlgError):
+        decoupled(shift, 3, 0.99)
+    linear = LinearModel(shift, scaler, 1.0, record.u_names, record.y_names, record.u_units, record.y_units)
+    box = dict(u_min=np.array([-1.0]), u_max=np.array([1.0]))
+    result = fit(GRU(1, 1, 3, seed=1), record, linear=linear, epochs=2, polish=3, progress=False, **box)
+    assert result.certificate.holds and result.linear_error < 1e-6
