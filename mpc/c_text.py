@@ -34,7 +34,11 @@ class ControllerText:
     def header(self) -> str:
         """controller.h; every name in it begins with mpc or MPC."""
         defines = "\n".join(f"#define {name} {value}" for name, value in self._sizes.items())
-        text = template("controller.h").replace("/*SIZES*/", defines).replace("/*TYPES*/\n", template("types.h"))
+        text = (
+            template("controller.h")
+            .replace("/*SIZES*/", defines)
+            .replace("/*TYPES*/\n", template("types.h", "target_types.h"))
+        )
         text = re.sub(rf"\b({'|'.join(MACROS)})\b", r"MPC_\1", text)
         return re.sub(rf"\b({'|'.join(TYPES)})\b", r"mpc_\1", text)
 

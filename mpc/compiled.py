@@ -18,7 +18,8 @@ import casadi as ca
 from .c_model import Model
 from .cell import Cell
 
-SOLVER = ("types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "feedback.c", "library.c")
+SOLVER = ("types.h", "target_types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", "feedback.c", "linear.c", "target.c",
+          "library.c")  # fmt: skip
 # what the text of a solver depends on, beside its system and horizon
 GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c", "c/tanh.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
@@ -87,7 +88,8 @@ def load(key: tuple[str, ...], make: Callable[[], Iterator[str]]) -> ctypes.CDLL
     library.solve.argtypes, library.solve.restype = [p, p, p, p, p, p, p, i, d, d], i
     library.prepare.argtypes, library.prepare.restype = [p, p, p, p], i
     library.finish.argtypes, library.finish.restype = [p, p, p, p, p, p, p, d], i
-    for size in (library.work_size, library.rows_offset, library.rows_end):
+    library.find_rest.argtypes, library.find_rest.restype = [p, p, p, p, p], i
+    for size in (library.work_size, library.rows_offset, library.rows_end, library.rest_size):
         size.argtypes, size.restype = [], ctypes.c_size_t
     return library
 

@@ -30,10 +30,10 @@ class CondensedSolver:
         self.max_time = np.inf if max_time is None else max_time
         p, settings = problem, scaled_settings(problem)
         key = (p.system.f.serialize(), p.system.g.serialize(), *(v.tobytes().hex() for v in p.scales), str(p.blocks))
-        library = load(key, lambda: sources(build_cell(p.system, p.scales), p.blocks))
-        self.is_compiled = library is not None
+        self.library = load(key, lambda: sources(build_cell(p.system, p.scales), p.blocks))
+        self.is_compiled = self.library is not None
         cell = None if self.is_compiled else build_cell(p.system, p.scales)
-        self._solve = CompiledSQP(library, p, settings) if cell is None else NumpySQP(cell, p, settings)
+        self._solve = CompiledSQP(self.library, p, settings) if cell is None else NumpySQP(cell, p, settings)
         self._moves = np.array(p.blocks)
         self._prepared = False
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .c_text import ControllerText
+from .cell import build_step
 from .compiled import find_compiler, template
 from .condensed import CondensedSolver
 from .nmpc import NMPC
@@ -100,8 +101,8 @@ def _check_supported(c: NMPC, observer: OffsetFreeObserver) -> CondensedSolver:
 def _check_rest(c: NMPC) -> None:
     """The process must come to rest by itself wherever the input is held."""
     nx = c.system.nx
-    _, _, J, _ = c.target._evaluate(c.target.start[:nx], c.target.start[nx:])
-    modes = np.linalg.eigvals(J.reshape(-1, nx).T[:, :nx])
+    J: Any = build_step(c.system, c.target.scales)(*np.split(c.target.start, [nx]))[2]
+    modes = np.linalg.eigvals(J.full()[:, :nx])
     if np.abs(modes - 1).min() < SINGULAR:
         raise ValueError("the process integrates; its nearest targets need IPOPT, which the C code does not have")
     if isinstance(c._terminal, str) and np.abs(modes).max() >= 1:

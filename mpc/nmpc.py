@@ -83,7 +83,8 @@ class NMPC:
         self._problem = HorizonProblem(m.system, self.weights, b, self.scales, soft_penalty, moves)
         self._solvers = Solvers(self._problem, solver, iterations, max_time, tol)
         w = {"y": self.weights.y}
-        self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=around)
+        library = None if measured else self._solvers.library
+        self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=around, library=library)
         if self._solvers.are_slow:
             self.target.build()
         self._to_go = CostToGo(system, self.weights)

@@ -59,13 +59,13 @@ def run_again(controller: NMPC, observer: OffsetFreeObserver, record: Record, u0
     if record.u_names != controller.u_names or record.y_names != controller.y_names or not len(record):
         raise ValueError("the record has no rows, or other channels than the controller; record a run of this one")
     c, o = controller, copy(observer)
-    state, solvers, nearest = c.state(), c._solvers, c.target._nearest
-    c._solvers, c.target._nearest = solvers.alone(), nearest[:1]
+    state, solvers, ipopt = c.state(), c._solvers, c.target._stands_in
+    c._solvers, c.target._stands_in = solvers.alone(), ()
     try:
         r = previews(record.reference, c.horizon) if preview else record.reference[:, None]
         results = _loop(c, o, record.y, r if preview else r[:, 0], u0)
     finally:
-        c._solvers, c.target._nearest = solvers, nearest
+        c._solvers, c.target._stands_in = solvers, ipopt
         c.restore(state)
     u, half = np.array([result.u for result in results]), c.scales.u_half
     wrong = np.flatnonzero((np.abs(u - record.u) > SAME * half).any(axis=1))

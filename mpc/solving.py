@@ -54,9 +54,10 @@ class Solvers:
         self._rung = "solved" if iterations is None else "real-time iteration"
         self._ipopt, self._alone, self.are_slow = None, solver != "condensed", solver == "ipopt"
         if solver == "ipopt":
-            self._first = IpoptSolver(problem, tol, max_time)
+            self._first, self.library = IpoptSolver(problem, tol, max_time), None
         else:
             self._first = CondensedSolver(problem, tol, max_time, iterations)
+            self.library = self._first.library
 
     def alone(self) -> "Solvers":
         """The same, with nothing that stands in."""

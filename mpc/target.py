@@ -1,5 +1,6 @@
 """Steady-state target: where the plant should come to rest for a reference and a disturbance."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -9,13 +10,13 @@ from .cell import build_curve, build_step
 from .fast_call import FastCall
 from .nearest import Asked, NearestRest
 from .nearest_ipopt import IpoptRest
+from .rest import CompiledRest, RestSearch
 from .scales import Scales, find_scales
 from .settings import parse_weights
-from .system import System, evaluate
+from .system import System
 
 # A reference counts as reached within this share of the output's range: far below any noise.
 REACHED = 1e-4
-NEWTON_STEPS, ROOT = 10, 1e-10
 
 
 class Target(NamedTuple):
@@ -31,14 +32,14 @@ class Target(NamedTuple):
 class SteadyTarget:
     """x_s = f(x_s, u_s + v), g(x_s) + d = r with u_s in the box; else the nearest y in |.|_Q.
 
-    Outputs of weight 0 are left where they come to rest. Newton's method from the previous target
-    first; when the result leaves the box, or there are more outputs than inputs, NearestRest, and
-    IPOPT where that fails. With more inputs than outputs the solution nearest to the previous one
-    is taken.
+    Outputs of weight 0 are left where they come to rest. RestSearch from the previous target, and IPOPT where that
+    fails. With more inputs than outputs the solution nearest to the previous one is taken.
 
     weights["y"] as in NMPC; u_min, u_max default to the system's box; they have an entry for every input that is to
     be found, (nu,) in all: the system's further inputs are given, as what v holds for them. What is searched is u + v,
     what acts there, in a box moved by v.
+
+    library: a compiled controller of this system and these scales, whose search is used
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class SteadyTarget:
         u_min: np.ndarray | None = None,
         u_max: np.ndarray | None = None,
         scales: Scales | None = None,
+        library: Any = None,
     ):
         self.system = system
         self.scales = s = find_scales(system) if scales is None else scales
@@ -62,18 +64,21 @@ class SteadyTarget:
         self.tracked = np.flatnonzero(Q)
         self.Q = Q[self.tracked] / Q.max()
         self.start = np.concatenate([(system.x0 - s.x_mid) / s.x_half, np.clip(np.zeros(system.nu), *self.box)])
-        self._step = build_step(system, s)
-        self._evaluate = FastCall(self._step)
+        self._g = FastCall(system.g)
         # built when a reference is first out of reach
-        self._nearest: tuple[Any, ...] = (
-            cache(lambda: NearestRest(self._step, build_curve(system, s), self.tracked, self.Q)),
-            cache(lambda: IpoptRest(system, s, self.tracked, self.Q)),
-        )
+        nearest = cache(lambda: NearestRest(build_step(system, s), build_curve(system, s), self.tracked, self.Q))
+        self._stands_in: tuple[Callable[[], Any], ...] = (cache(lambda: IpoptRest(system, s, self.tracked, self.Q)),)
+        if library is None:
+            self._late = (nearest, *self._stands_in)
+            self._search = RestSearch(build_step(system, s), self.tracked, self.nu, nearest)
+        else:
+            self._late = self._stands_in
+            self._search = CompiledRest(library, self.tracked, self.Q, system.nu, system.ny)
         self.reset()
 
     def build(self) -> None:
         """What a reference out of reach needs, now and not in a step: for long equations it takes seconds."""
-        for make in self._nearest:
+        for make in self._late:
             make()
 
     def reset(self) -> None:
@@ -111,54 +116,24 @@ class SteadyTarget:
         wanted = ((r - d - s.y_mid) / s.y_range)[self.tracked]
         low, high = (side + (v - self._quiet) / s.u_half for side in self.box)
         ok = bool(np.isfinite(wanted).all() and np.isfinite(low).all())
-        z = self._solve_newton(wanted, low, high) if ok else None
-        if ok and z is None:
-            z = self._solve_nearest(wanted, low, high)
+        z = self._find(wanted, low, high) if ok else None
         ok = z is not None
         self._z = self._z if z is None else z
         target = self._describe(r, d, v, ok)
         self._last = (key, target) if ok else None
         return target
 
+    def _find(self, wanted: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+        x, u = np.split(self._z, [self.system.nx])
+        asked = Asked(wanted, u, low, high)
+        z = self._search.solve(x, asked)
+        for make in self._stands_in:
+            z = make().solve(x, asked) if z is None else z
+        return z
+
     def _describe(self, r: np.ndarray, d: np.ndarray, v: np.ndarray, ok: bool) -> Target:
         s, nx, nu = self.scales, self.system.nx, self.nu
         x, u = s.x_mid + s.x_half * self._z[:nx], (s.u_mid + s.u_half * self._z[nx:] - v)[:nu]
-        y = evaluate(self.system.g, x) + d
+        y = self._g(x)[0] + d
         missed = (np.abs(y - r) > REACHED * s.y_range)[self.tracked]
         return Target(x, u, y, ok and not bool(missed.any()), ok)
-
-    def _solve_newton(self, wanted: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-        """A root of [f - x; g(f) - wanted] inside the box, or None."""
-        if len(self.tracked) > self.nu:
-            return None
-        nx, n = self.system.nx, self.system.nx + self.nu
-        z = np.concatenate([self._z[:n], low[self.nu :]])
-        for _ in range(NEWTON_STEPS):
-            f, y, J, C = self._evaluate(z[:nx], z[nx:])
-            J, C = J.reshape(-1, nx).T, C.reshape(nx, self.system.ny).T[self.tracked]
-            residual = np.concatenate([f - z[:nx], y[self.tracked] - wanted])
-            J = np.vstack([J - np.eye(*J.shape), C @ J])
-            if not (np.isfinite(residual).all() and np.isfinite(J).all()):
-                return None
-            if np.abs(residual).max() < ROOT:
-                inside = (z[nx:] >= low).all() and (z[nx:] <= high).all()
-                return z if inside else None
-            z = z - np.pad(_least_norm(J[:, :n], residual), (0, len(z) - n))
-        return None
-
-    def _solve_nearest(self, wanted: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-        x, u = np.split(self._z, [self.system.nx])
-        for make in self._nearest:
-            z = make().solve(x, Asked(wanted, u, low, high))
-            if z is not None:
-                return z
-        return None
-
-
-def _least_norm(J: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    if J.shape[0] == J.shape[1]:
-        try:
-            return np.linalg.solve(J, residual)
-        except np.linalg.LinAlgError:
-            pass  # singular: the least-squares step below still exists
-    return np.linalg.lstsq(J, residual, rcond=None)[0]

@@ -6,6 +6,7 @@ import casadi as ca
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
+from .fast_call import FastCall
 from .jacobian import jacobian
 from .settings import Weights
 from .system import System
@@ -27,7 +28,8 @@ class CostToGo:
     def __init__(self, system: System, weights: Weights):
         x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
         (f,), (g,) = system.f.call([x, u], True, False), system.g.call([x], True, False)
-        self._linearise = ca.Function("linearise", [x, u], [jacobian(f, x, u), jacobian(g, x)], {"cse": True})
+        slopes: Any = [ca.densify(jacobian(f, x, u)), ca.densify(jacobian(g, x))]
+        self._linearise = FastCall(ca.Function("linearise", [x, u], slopes, {"cse": True}))
         self._weights = weights
         self._last: tuple[bytes, Any] = (b"", None)
 
@@ -42,8 +44,8 @@ class CostToGo:
         return self._last[1]
 
     def _at(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
-        jacobians: Any = self._linearise(x, u)
-        AB, C = (J.full() for J in jacobians)
+        AB, C = self._linearise(x, u)
+        AB, C = AB.reshape(-1, len(x)).T, C.reshape(len(x), -1).T
         if not (np.isfinite(AB).all() and np.isfinite(C).all()):
             return None
         A, B = AB[:, : len(x)], AB[:, len(x) : len(x) + len(self._weights.u)]

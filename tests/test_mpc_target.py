@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from zoo import identified
 
-from mpc import SteadyTarget, linear_system
+from mpc import NMPC, SteadyTarget, linear_system
+from mpc.compiled import find_compiler
 from mpc.nearest import Asked
+from mpc.rest import CompiledRest
 
 
 @pytest.mark.parametrize("weights", [{"y": [1.0, 0.2]}, {"y": {"T0": 1.0}}])
 def test_nearest_rest_point_is_that_of_ipopt(factory, weights):
     system = identified(factory(2, 2, 4, seed=3)).to_casadi()
     t = SteadyTarget(system, weights)
-    ours, ipopt = t._nearest[0](), t._nearest[1]()
+    ours, ipopt = (make() for make in t._late)
     x, u = np.split(t._z, [system.nx])
     asked = Asked(np.array([1.5, -0.4])[t.tracked], u, *t.box)
     found = [solver.solve(x, asked) for solver in (ours, ipopt)]
@@ -26,3 +28,18 @@ def test_a_process_that_integrates_has_its_nearest_target_too():
     t = SteadyTarget(s).solve(np.array([1.5, 0.3]))
     assert t.ok and not t.reachable
     assert t.y == pytest.approx([1.5, 0.0], abs=1e-6)
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
+def test_compiled_search_finds_the_targets_of_the_one_in_numpy(factory):
+    system = identified(factory(2, 2, 4, seed=3)).to_casadi()
+    c = NMPC(system, 3)
+    alone = SteadyTarget(system, {"y": c.weights.y}, scales=c.scales)
+    assert isinstance(c.target._search, CompiledRest)
+    at_rest, rng = alone.solve(c.scales.y_mid).y, np.random.default_rng(0)
+    asked = [at_rest + c.scales.y_range * size * rng.normal(size=2) for size in (0.01, 1.0) for _ in range(20)]
+    pairs = [(c.target.solve(r), alone.solve(r)) for r in asked]
+    assert {ours.reachable for ours, _ in pairs} == {True, False}
+    assert all(ours.ok and ours.reachable == theirs.reachable for ours, theirs in pairs)
+    off = max(np.abs((ours.y - theirs.y) / c.scales.y_range).max() for ours, theirs in pairs)
+    assert off < 1e-6

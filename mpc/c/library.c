@@ -23,3 +23,9 @@ int prepare(const Settings *s, const Now *p, Work *w, const double *U) { return 
 int finish(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, double tol) {
   return give(w, feed_back(s, p, w, U, report, tol), x, y);
 }
+
+/* the rest point z (NX + NU) that is wanted, or the nearest one, from the previous one; 0 if none was found */
+int find_rest(const TargetSettings *t, Target *m, Work *w, const double *wanted, double *z) {
+  return solve_target(t, m, w, wanted, z);
+}
+size_t rest_size(void) { return sizeof(Target); }

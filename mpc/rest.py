@@ -1,0 +1,78 @@
+"""The rest point that was asked for, else the nearest one: in NumPy, and compiled."""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import casadi as ca
+import numpy as np
+
+from .fast_call import FastCall
+from .nearest import Asked, NearestRest
+
+NEWTON_STEPS, ROOT = 10, 1e-10
+
+
+class RestSearch:
+    """Newton's method on x = f(x, u), g(x) = wanted; where that leaves the box, or outputs outnumber inputs, the
+    nearest. Call and result as NearestRest's.
+
+    cell: as Cell's; tracked: outputs that count; nu: inputs that are to be found, the further ones have their box
+    shrunk to a point; nearest: makes what finds the nearest, when it is first needed
+    """
+
+    def __init__(self, cell: ca.Function, tracked: np.ndarray, nu: int, nearest: Callable[[], NearestRest]):
+        self._evaluate, self._tracked, self._nu, self._nearest = FastCall(cell), tracked, nu, nearest
+        self._ny = cell.size1_out(1)
+
+    def solve(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
+        z = self._root(x, asked)
+        return self._nearest().solve(x, asked) if z is None else z
+
+    def _root(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
+        """A root of [f - x; g(f) - wanted] inside the box, or None."""
+        if len(self._tracked) > self._nu:
+            return None
+        nx, n = len(x), len(x) + self._nu
+        z = np.concatenate([x, asked.u_last[: self._nu], asked.low[self._nu :]])
+        for _ in range(NEWTON_STEPS):
+            f, y, J, C = self._evaluate(z[:nx], z[nx:])
+            J, C = J.reshape(-1, nx).T, C.reshape(nx, self._ny).T[self._tracked]
+            residual = np.concatenate([f - z[:nx], y[self._tracked] - asked.wanted])
+            J = np.vstack([J - np.eye(*J.shape), C @ J])
+            if not (np.isfinite(residual).all() and np.isfinite(J).all()):
+                return None
+            if np.abs(residual).max() < ROOT:
+                inside = (z[nx:] >= asked.low).all() and (z[nx:] <= asked.high).all()
+                return z if inside else None
+            z = z - np.pad(_least_norm(J[:, :n], residual), (0, len(z) - n))
+        return None
+
+
+class CompiledRest:
+    """RestSearch by a compiled controller's library: the text of c/target.c. All inputs are to be found."""
+
+    def __init__(self, library: Any, tracked: np.ndarray, Q: np.ndarray, nu: int, ny: int):
+        self._library, count = library, len(tracked)
+        kinds = [("count", "i4"), ("tracked", "i4", ny), ("Q", "f8", ny)]
+        kinds += [("low", "f8", nu), ("high", "f8", nu), ("share", "f8", ny)]
+        self._settings = np.zeros((), np.dtype(kinds, align=True))  # struct TargetSettings
+        self._settings["count"], self._settings["share"] = count, 1.0
+        self._settings["tracked"][:count], self._settings["Q"][:count] = tracked, Q
+        self._low, self._high = self._settings["low"], self._settings["high"]
+        self._memory = [np.zeros(size() // 8 + 1) for size in (library.rest_size, library.work_size)]
+
+    def solve(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
+        self._low[:], self._high[:] = asked.low, asked.high
+        z, wanted = np.concatenate([x, asked.u_last]), np.array(asked.wanted, float)
+        arrays = (self._settings, *self._memory, wanted, z)
+        return z if self._library.find_rest(*(ctypes.c_void_p(a.ctypes.data) for a in arrays)) else None
+
+
+def _least_norm(J: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    if J.shape[0] == J.shape[1]:
+        try:
+            return np.linalg.solve(J, residual)
+        except np.linalg.LinAlgError:
+            pass  # singular: the least-squares step below still exists
+    return np.linalg.lstsq(J, residual, rcond=None)[0]
