@@ -117,6 +117,7 @@ def ipopt_options(max_time: float | None, tol: float) -> dict[str, Any]:
         "error_on_fail": False,
         "show_eval_warnings": False,
         "ipopt.sb": "yes",
+        "calc_lam_p": False,  # never read, and a warning on stderr where it fails
         "ipopt.print_level": 0,
         "ipopt.tol": tol,
         "ipopt.max_iter": 200,

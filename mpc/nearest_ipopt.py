@@ -28,6 +28,7 @@ class IpoptRest:
             "g": f - z[: system.nx],
         }
         options = {"ipopt.print_level": 0, "ipopt.sb": "yes", "print_time": False, "show_eval_warnings": False}
+        options |= {"calc_lam_p": False}
         options |= {"ipopt.tol": 1e-10, "ipopt.max_iter": 200, "error_on_fail": False}
         self._solve = ca.nlpsol("target", "ipopt", nlp, options)
 

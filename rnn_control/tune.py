@@ -1,5 +1,6 @@
 """Search over cells, sizes, certified rates and priors by validation error, resumable. Needs rnn-control[tune]."""
 
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from .contract import CertificateError
 from .data import Experiment
@@ -18,6 +20,7 @@ from .models import MODELS
 from .notebook import html_table
 from .restarts import error_of
 
+LOOKS, BETWEEN_LOOKS = 20, 0.2  # s
 HEADER = ("trial", "validation RMSE / std", "kind", "size", "margin", "prior", "seed", "state")
 
 
@@ -103,7 +106,8 @@ def _study(storage, train, valid, kinds, ranges, seed, options) -> optuna.Study:
     url = None if storage is None else f"sqlite:///{Path(storage).absolute()}"
     sampler = optuna.samplers.TPESampler(seed=seed)
     with _quiet():
-        study = optuna.create_study(storage=url, study_name="rnn_control", sampler=sampler, load_if_exists=True)
+        kept = None if url is None else _storage(url)
+        study = optuna.create_study(storage=kept, study_name="rnn_control", sampler=sampler, load_if_exists=True)
     about = dict(
         train=train.fingerprint(), valid=valid.fingerprint(), search=repr((list(kinds), ranges, seed, options))
     )
@@ -112,6 +116,15 @@ def _study(storage, train, valid, kinds, ranges, seed, options) -> optuna.Study:
             raise ValueError(f"{storage} holds a search with another {key}; give another file, or the same arguments")
         study.set_user_attr(key, value)
     return study
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    """Another process may be making the same tables in a new file: then they are there at one of the next looks."""
+    for _ in range(LOOKS - 1):
+        with suppress(OperationalError, IntegrityError):
+            return optuna.storages.RDBStorage(url)
+        time.sleep(BETWEEN_LOOKS)
+    return optuna.storages.RDBStorage(url)
 
 
 def _train(chosen: dict[str, Any], seed: int, train, valid, options) -> FitResult:

@@ -2,14 +2,17 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy.exc import OperationalError
 from test_fit import QUICK, record
 
 from rnn_control import fit
@@ -55,12 +58,10 @@ tune(record(200, 0), record(120, 1), trials=1000, storage={path!r}, **OPTIONS)
 
 
 def finished(path):
-    if not path.exists():
-        return 0
-    storage = f"sqlite:///{path}"
-    if "rnn_control" not in optuna.get_all_study_names(storage):
-        return 0
-    return sum(t.state.is_finished() for t in optuna.load_study(study_name="rnn_control", storage=storage).trials)
+    count = "select count(*) from trials where state not in ('RUNNING', 'WAITING')"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+        return file.execute(count).fetchone()[0]
+    return 0  # no file yet, or no tables in it
 
 
 def test_killed_search_goes_on_with_what_was_finished(data, tmp_path):
@@ -75,3 +76,16 @@ def test_killed_search_goes_on_with_what_was_finished(data, tmp_path):
     kept = finished(path)
     found = tune(*data, trials=kept + 1, storage=path, **OPTIONS)
     assert kept >= 2 and sum(row[-1] != "running" for row in found.rows) == kept + 1
+
+
+def test_a_file_that_another_process_is_just_making_is_waited_for(data, tmp_path, monkeypatch):
+    taken = iter([True])
+
+    class Storage(optuna.storages.RDBStorage):
+        def __init__(self, url):
+            if next(taken, False):
+                raise OperationalError("create table", {}, Exception("table study_directions already exists"))
+            super().__init__(url)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", Storage)
+    assert len(tune(*data, trials=1, storage=tmp_path / "a.db", **OPTIONS).rows) == 1
