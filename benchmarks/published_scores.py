@@ -7,9 +7,9 @@ FOLDER holds cascaded_tanks/dataBenchmark.csv, daisy/*.dat, ph_bonassi/Dataset_l
 wiener_hammerstein_2009/WienerHammerBenchmark.csv, f16_gvt/F16Data_FullMSine_*.mat; a record that is not there is named
 as absent. One recipe for all: `fit` with its defaults on the estimation part, whole (pH has a validation part of its
 own, which `fit` is given); medians over seeds of the score on the test part, after the 50 samples that give the initial
-state. A REN is certified by construction, so it has no free twin. "chosen" is the class with the smallest error on the
-fifth of the estimation part that `fit` keeps from training (cells under a penalty have no such fifth and cannot be
-chosen): the test part has no say.
+state. A REN is certified by construction, so it has no free twin, and stands for a choice in both columns. "chosen" is
+the class with the smallest error on the fifth of the estimation part that `fit` keeps from training (cells under a
+penalty have no such fifth and cannot be chosen): the test part has no say.
 
 Published values: Champneys et al. (2024, arXiv 2405.10779) for GRUs and for the tanks; SUBNET: Beintema et al. (2021,
 notebooks of SS-encoder-WH-Silver, nx = 4); jax-sysid 1.1.0 run by us for pH and Silverbox; dynoNet: Forgione, Piga
@@ -168,8 +168,7 @@ def rows_of(name, record):
             label = f"{name}, {kind}, {'certified' if certificate else 'free'}"
             seeds = ", ".join(map(shown, scores))
             print(f"  {label:45s} {shown(median):>16s}   each seed: {seeds}   {wall:.0f} s, {cpu:.0f} s of CPU")
-            if kind == "ren" or certificate is None:
-                key = "certified" if certificate else "free"
+            for key in ("certified", "free") if kind == "ren" else () if certificate else ("free",):
                 chosen[key] = min(chosen.get(key, (np.inf, "", ())), (held, kind, median))
             for value, goal in zip(median, record.goals[certificate], strict=True):
                 met = value >= goal if record.measure == "fit" else value <= goal
