@@ -21,7 +21,7 @@ class Row(NamedTuple):
 
 
 def solve_qp(
-    H: np.ndarray,
+    L: np.ndarray,
     g: np.ndarray,
     A: np.ndarray,
     low: np.ndarray,
@@ -30,20 +30,16 @@ def solve_qp(
     c: float,
     start: list[Row],
 ) -> tuple[np.ndarray, list[Row]] | None:
-    """min 1/2 d'H d + g'd + sum_soft c (s + s^2),  low - s <= A d <= high + s,  s = 0 in rows that are not soft.
+    """min 1/2 |L'd|^2 + g'd + sum_soft c (s + s^2),  low - s <= A d <= high + s,  s = 0 in rows that are not soft.
 
     In multipliers nu >= 0 a row at work is the equation a'd = b; a soft one is that while nu < c and beyond it
     gives way, a'd = b + (nu - c) / (2 c). Every turn solves the equations at work and moves the multipliers
     towards the result until the first leaves its range. Any rows with nu = 0 are a start.
 
-    Returns d and the rows at work at the solution; None if H is not positive definite or it takes too long.
+    Returns d and the rows at work at the solution; None if it takes too long. L: Cholesky factor of the Hessian.
 
     Reference: Goldfarb and Idnani (1983), Math. Prog. 27; Arnstroem, Bemporad, Axehill (2022), IEEE TAC 67.
     """
-    try:
-        L = np.linalg.cholesky(H)
-    except np.linalg.LinAlgError:
-        return None
     v = _forward(L, g)
     work = [r._replace(yields=False, nu=0.0) for r in start]
     again = False

@@ -66,7 +66,7 @@ class NumpySQP:
             H = h.gauss_newton()
             H = H if E is None else H + E
             is_finite = np.isfinite(cost) and np.isfinite(H).all()
-            d, slope, quadratic = self._solve_qp(U, _convex(H)) if is_finite else (None, 0.0, 0.0)
+            d, slope, quadratic = self._solve_qp(U, _factor(H)) if is_finite else (None, 0.0, 0.0)
             if d is None:
                 return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
             promised, unit = -slope - quadratic, 1 + abs(cost)
@@ -94,8 +94,8 @@ class NumpySQP:
         self._prepared = u.ravel().copy()
         self._horizon.linearise(self._prepared)
         H = self._horizon.gauss_newton()
-        self._ready = _convex(H) if np.isfinite(H).all() else H
-        return bool(np.isfinite(H).all())
+        self._ready = _factor(H) if np.isfinite(H).all() else None
+        return self._ready is not None
 
     def finish(self, now: np.ndarray, by: Any, tol: float) -> Found:
         """The rest of it: a whole step from the linearisation, moved to the x and d that were found.
@@ -139,20 +139,22 @@ class NumpySQP:
             limited += last
         return np.array(limited)
 
-    def _solve_qp(self, U: np.ndarray, H: np.ndarray) -> tuple[np.ndarray | None, float, float]:
+    def _solve_qp(self, U: np.ndarray, L: np.ndarray | None) -> tuple[np.ndarray | None, float, float]:
         """Step d, the change of the cost along it to first order (convex parts whole), and the rest of the QP's."""
         h = self._horizon
+        if L is None:
+            return None, 0.0, 0.0
         g = h.gradient(U)
         self._A[self._hard :] = h.JY
         at = np.concatenate([U, h.D @ U - h.first, h.y.ravel()])
         low, high = self._low - at, self._high - at
-        self._qp = H, g, low, high
-        found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
+        self._qp = L, g, low, high
+        found = solve_qp(L, g, self._A, low, high, self._soft, h.c, self._rows)
         if found is None:
             return None, 0.0, 0.0
         d, self._rows = found
         slope = g @ d + h.price(h.y + (h.JY @ d).reshape(h.y.shape)) - h.price(h.y)
-        return d, float(slope), float(0.5 * d @ H @ d)
+        return d, float(slope), float(0.5 * ((d @ L) ** 2).sum())
 
     def _curvature(self) -> np.ndarray:
         rows = [r._replace(index=r.index - self._hard) for r in self._rows if r.index >= self._hard]
@@ -193,20 +195,25 @@ class NumpySQP:
         if not any(r.index >= self._hard for r in self._rows):
             return None
         bent = (h.simulate(to)[1] - h.y).ravel() - h.JY @ d
-        H, g, low, high = self._qp
+        L, g, low, high = self._qp
         low, high = (np.concatenate([side[: self._hard], side[self._hard :] - bent]) for side in (low, high))
-        found = solve_qp(H, g, self._A, low, high, self._soft, h.c, self._rows)
+        found = solve_qp(L, g, self._A, low, high, self._soft, h.c, self._rows)
         if found is None:
             return None
         corrected, self._rows = found
         return corrected
 
 
-def _convex(H: np.ndarray) -> np.ndarray:
-    """H with the sign of its negative eigenvalues turned: where the cost bends down, a step as short as it bends."""
+def _factor(H: np.ndarray) -> np.ndarray | None:
+    """Cholesky factor of H with the sign of its negative eigenvalues turned; None if it has no positive ones either.
+
+    Where the cost bends down, a step is as short as it bends.
+    """
     try:
-        np.linalg.cholesky(H)
-        return H
+        return np.linalg.cholesky(H)
     except np.linalg.LinAlgError:
         w, V = np.linalg.eigh(H)
-        return V * np.maximum(np.abs(w), FLAT * np.abs(w).max()) @ V.T
+    try:
+        return np.linalg.cholesky(V * np.maximum(np.abs(w), FLAT * np.abs(w).max()) @ V.T)
+    except np.linalg.LinAlgError:
+        return None

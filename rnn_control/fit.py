@@ -122,7 +122,7 @@ def fit(
         data = trained.batch(data)
     at_work = kernel if trained is model else make_kernel(trained)
     held = hold_out(data) if judge is None and goes_deep(Objective(trained, at_work, data, **options)) else []
-    w = min([washout, *(len(u) // 4 for u in (judge.us if judge else ()))])
+    w = min([washout, *(len(u) // 4 for u in (judge.us if judge else data.u))])
     us, ys = ([scaler.u_in(u) for u in judge.us], [scaler.y_in(y) for y in judge.ys]) if judge else ([], [])
     validation = Validation(model, kernel, us, ys, w, held)
     other = near_linear(model, kernel, data) if enforced is None and horizon is None else {}

@@ -128,13 +128,11 @@ def _start(tracker: Tracker) -> np.ndarray:
 def linear_error(linear: LinearModel, tracker: Tracker) -> float:
     """The error of the linear model by the measure that judges the search."""
     valid, data = tracker.valid, tracker.objective.data
-    if not valid.us:
-        starts = (initial_state(linear.system, u, y) for u, y in zip(data.u, data.y, strict=True))
-        return valid.error_on_training(tracker.objective, _runs(linear.system, starts, data.u))
     w, at_rest = valid.washout, np.zeros(linear.order)
-    pairs = zip(valid.us, valid.ys, strict=True)
-    starts = (initial_state(linear.system, u[:w], y[:w]) if w else at_rest for u, y in pairs)
-    return valid.error_on_records(_runs(linear.system, starts, valid.us))
+    us, ys = (valid.us, valid.ys) if valid.us else data[:2]
+    starts = (initial_state(linear.system, u[:w], y[:w]) if w else at_rest for u, y in zip(us, ys, strict=True))
+    runs = _runs(linear.system, starts, us)
+    return valid.error_on_records(runs) if valid.us else valid.error_on_training(tracker.objective, runs)
 
 
 def _runs(system: StateSpace, starts, us) -> list[np.ndarray]:

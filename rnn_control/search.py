@@ -62,6 +62,8 @@ class Tracker:
 class Validation:
     """Normalised free-run error on the validation records, RMSE over std, pooled; without any, that on `held`.
 
+    Initial states come from the first `washout` samples, as they will in use: a training that has them to choose may
+    let them remember what no other record shows.
     held: weights (T, ny) of the training records' samples that were kept from the training to judge it.
     """
 
@@ -75,10 +77,7 @@ class Validation:
     def __call__(self, objective: Objective, v: np.ndarray) -> float:
         if not self.us:
             return self.held_error(objective, v) if self.held else objective.error
-        w = self.washout
-        x0 = np.stack(
-            [initial_state(self.kernel, self.model, u[:w], y[:w]) for u, y in zip(self.us, self.ys, strict=True)]
-        )
+        x0 = self.initial_states(self.kernel, self.model, self.us, self.ys)
         return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
 
     def error_on_records(self, outputs: list[np.ndarray]) -> float:
@@ -90,9 +89,15 @@ class Validation:
         value = float(np.sqrt((error[~np.isnan(measured)] ** 2).mean()))
         return value if np.isfinite(value) else np.inf
 
+    def initial_states(self, kernel: Kernel, model: Model, us: list[np.ndarray], ys: list[np.ndarray]) -> np.ndarray:
+        """(records, nx)."""
+        w = self.washout
+        return np.stack([initial_state(kernel, model, u[:w], y[:w]) for u, y in zip(us, ys, strict=True)])
+
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
-        p, x0 = objective.model.theta(), objective.initial_states(v)
-        runs = objective.kernel.simulate(p, x0, objective.data.u)
+        kernel, model, data = objective.kernel, objective.model, objective.data
+        x0 = self.initial_states(kernel, model, data.u, data.y) if objective.n_x0 else objective.initial_states(v)
+        runs = kernel.simulate(model.theta(), x0, data.u)
         return self.error_on_training(objective, [yhat for _, yhat in runs])
 
     def error_on_training(self, objective: Objective, outputs: list[np.ndarray]) -> float:

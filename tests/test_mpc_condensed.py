@@ -120,7 +120,8 @@ def random_qp(seed):
 def test_qp_with_rows_that_give_way_is_the_penalised_problem(seed):
     H, g, A, low, high, soft = random_qp(seed)
     c = 2.0
-    found = solve_qp(H, g, A, low, high, soft, c, [])
+    L = np.linalg.cholesky(H)
+    found = solve_qp(L, g, A, low, high, soft, c, [])
     assert found is not None
     d, work = found
 
@@ -133,7 +134,7 @@ def test_qp_with_rows_that_give_way_is_the_penalised_problem(seed):
     box = [*zip(low[:5], high[:5], strict=True), *[(0, None)] * 4]
     best = minimize(cost, np.zeros(9), bounds=box, constraints=rows, method="SLSQP", options={"ftol": 1e-14})
     assert d == pytest.approx(best.x[:5], abs=1e-5)
-    again = solve_qp(H, g, A, low, high, soft, c, work)
+    again = solve_qp(L, g, A, low, high, soft, c, work)
     assert again is not None and again[0] == pytest.approx(d, abs=1e-9)
 
 
