@@ -85,13 +85,13 @@ def follow_drift(
     of the records. An interrupt keeps the best so far.
     """
     tracker, model, kernel = found.tracker, found.objective.model, found.objective.kernel
-    if found.interrupted or tracker.best is None:
+    if found.interrupted or tracker.best is None or tracker.deepest is None:
         return found
     us, ys, washout = tracker.valid.us, tracker.valid.ys, tracker.valid.washout
     best, level, records = found, np.zeros(model.nu), ramps[0].shape[1]
     try:
-        is_anew = remembers(found.objective, tracker.best)
-        if not is_anew and not drifts(found.objective, tracker.best, data, ramps):
+        is_anew = remembers(found.objective, tracker.deepest)
+        if not is_anew and not drifts(found.objective, tracker.deepest, data, ramps):
             return found
         if is_anew:
             model.load_state_dict(begun)

@@ -28,6 +28,7 @@ from .watch import Step
 class Tracker:
     """Remembers every iterate's scores and the best iterate that is certified, and tells `logs` of each.
 
+    deepest: the iterate that fits the training samples best, where nothing is enforced; else the best one.
     budget: how many iterates it judges at most, beside those of an earlier search in `earlier`.
     """
 
@@ -39,6 +40,8 @@ class Tracker:
     earlier: InitVar[Sequence[tuple[float, float, float]]] = ()
     best: np.ndarray | None = None
     best_error: float = np.inf
+    deepest: np.ndarray | None = None
+    least_loss: float = np.inf
 
     def __post_init__(self, earlier):
         self.rows, self.best_iteration, self.total = list(earlier), len(earlier), self.budget + len(earlier)
@@ -49,6 +52,10 @@ class Tracker:
         residual = float("nan") if bound is None else float(bound.residual.max())
         if error < self.best_error and (bound is None or is_proved(bound)):
             self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
+        if not self.objective.is_free:
+            self.deepest = self.best
+        elif loss < self.least_loss:
+            self.deepest, self.least_loss = v.copy(), loss
         seconds, iteration = time.perf_counter() - self.started, len(self.rows)
         self.rows.append((loss, error, residual))
         for log in self.logs:
