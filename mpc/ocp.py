@@ -10,7 +10,7 @@ from .fast_call import FastCall
 from .plan import Plan, Situation
 from .scales import Scales
 from .settings import Bounds, Weights, limit_input, shifted
-from .system import System, evaluate
+from .system import System
 
 
 class HorizonProblem:
@@ -46,7 +46,7 @@ class HorizonProblem:
         self._middle, self._unit = self._scale_parameters()
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
-        self._outputs = FastCall(system.g.map(self.N + 1))
+        self._f, self._outputs = FastCall(system.f), FastCall(system.g.map(self.N + 1))
         self.size_of_situation = sum(rows * columns for _, (rows, columns) in self.parameters())
 
     def parameters(self) -> list[tuple[str, tuple[int, int]]]:
@@ -140,7 +140,7 @@ class HorizonProblem:
         """The plan that inputs u (N, nu) lead to, and its cost."""
         u, x, s = self.admissible(u, now), [now.x], self.scales
         for u_k in u:
-            x.append(evaluate(self.system.f, x[-1], u_k))
+            x.append(self._f(x[-1], u_k)[0].copy())
         plan = Plan(u, np.array(x[1:]), np.zeros((self.N, self.system.ny)))
         y = self.outputs(now.x, plan)[1:] + now.d
         excess = self.excess(y)
