@@ -6,6 +6,7 @@ d are ramps over the records and S is estimated (a nuisance parameter, like the 
 has neither.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .data import Experiment
 from .initial import initial_state
 from .kernel import Batch, Kernel, make_kernel
 from .model import Model, Params
 from .objective import Objective
+from .scaler import Scaler
 from .search import Found
 from .wrapped import Wrapped
 
@@ -115,6 +118,25 @@ def follow_drift(
         found = found._replace(interrupted=True)
     best.tracker.rows = found.tracker.rows
     return best._replace(interrupted=found.interrupted)
+
+
+def warn_of_drift(model: Model, scaler: Scaler, train: Experiment) -> np.ndarray | None:
+    """The change over each record, of which the user is told; None where the model was trained without a drift."""
+    if not isinstance(model, Drifting):
+        return None
+    change = 2 * model.S.detach().numpy().T * scaler.u_half
+    labels = list(zip(train.u_names, train.u_units, strict=True))
+    moved = "; ".join(
+        ", ".join(f"{name} by {value:+.3g} {unit}".rstrip() for (name, unit), value in zip(labels, row, strict=True))
+        for row in change
+    )
+    warnings.warn(
+        f"the outputs drift as if the inputs had moved ({moved} over the record) although they did not: a "
+        "load that is not recorded. It was trained along, and the model stands for the load of the validation part, or "
+        "for the middle of the record without one; drift=None takes the record as it is",
+        stacklevel=5,
+    )
+    return change
 
 
 def with_load(data: Batch, ramps: list[np.ndarray], level: np.ndarray) -> Batch:

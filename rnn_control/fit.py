@@ -13,7 +13,8 @@ from .certify import TRAINABLE, certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
 from .diagnose import warn
-from .drift import Drifting, follow_drift
+from .drift import follow_drift, warn_of_drift
+from .finish import finish
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
@@ -61,10 +62,10 @@ def fit(
     """Identify a model from records by minimising its simulation error, subject to a stability certificate.
 
     model: architecture with its starting parameters; it is trained in place. train, valid: Experiments; without valid
-    the training error decides, or where the search goes deep (below) blocks of the record, a fifth, that are kept from
-    it. certificate: "delta_iss", "iss" or None, enforced on the parameters while training and
-    on the model that is returned. method: condition to train with, "published", "weighted" or "auto" (the one that
-    shrinks the starting model least). margin: 1 - rate that is aimed for: 0.01 forgets 99 % in some 500 steps.
+    the training error decides, or where the search goes deep (below) the last fifth of each record, which is kept from
+    it until a few last steps on everything. certificate: "delta_iss", "iss" or None, enforced on the parameters while
+    training and on the model that is returned. method: condition to train with, "published", "weighted" or "auto" (the
+    one that shrinks the starting model least). margin: 1 - rate that is aimed for: 0.01 forgets 99 % in some 500 steps.
     washout: samples at the start of each record whose errors do not count (at most a quarter of the record).
     initial: "estimated" (the records' initial states are trained along) or "washout" (records start at rest).
     horizon: None minimises the simulation error; a number k a prediction error, for disturbances that a free run cannot
@@ -151,6 +152,7 @@ def fit(
             found = found._replace(interrupted=True)
         if drift == "auto" and horizon is None:
             found = follow_drift(search, found, begun, data, ramps(train, window, washout), epochs, polish)
+        found = finish(found, held)
     return _result(found, floor, scaler, train, certificate, seed, time.perf_counter() - started)
 
 
@@ -162,7 +164,7 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
             f"{len(tracker.rows)} iterations; train longer, sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
-    drift = _drift(objective.model, scaler, train)
+    drift = warn_of_drift(objective.model, scaler, train)
     objective.model = objective.model.plain()
     if certificate is not None:
         # judged during training with the trained weights of the norm; a user's check starts from none
@@ -177,25 +179,6 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
     return FitResult(
         identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, drift, *floor
     )  # fmt: skip
-
-
-def _drift(model: Model, scaler: Scaler, train: Experiment) -> np.ndarray | None:
-    """The change over each record, of which the user is told; None where the model was trained without a drift."""
-    if not isinstance(model, Drifting):
-        return None
-    change = 2 * model.S.detach().numpy().T * scaler.u_half
-    labels = list(zip(train.u_names, train.u_units, strict=True))
-    moved = "; ".join(
-        ", ".join(f"{name} by {value:+.3g} {unit}".rstrip() for (name, unit), value in zip(labels, row, strict=True))
-        for row in change
-    )
-    warnings.warn(
-        f"the outputs drift as if the inputs had moved ({moved} over the record) although they did not: a "
-        "load that is not recorded. It was trained along, and the model stands for the load of the validation part, or "
-        "for the middle of the record without one; drift=None takes the record as it is",
-        stacklevel=4,
-    )
-    return change
 
 
 def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Certificate | None):

@@ -37,7 +37,7 @@ LEVELS = (
     "objective parallel",
     "construct prediction levenberg near_linear interop interop.onnx_layers readiness",
     "search fit_result",
-    "floor against_linear price drift",
+    "floor against_linear price drift finish",
     "fit",
     "restarts",
     "tune",

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from zoo import identified, inputs, quick_gru
 
+import rnn_control.finish as module
 from rnn_control import GRU, MODELS, REN, Contracting, Experiment, fit
 from rnn_control.kernel import make_kernel
 from rnn_control.objective import Objective
@@ -65,13 +66,26 @@ def test_search_goes_deep_without_a_penalty(model, certificate):
     assert certificate is None or result.certificate.holds
 
 
-def test_held_out_blocks_judge_and_do_not_train():
+def test_held_out_ends_judge_and_do_not_train():
     train = record(300, 0)
     data = windows(Scaler.fit(train), train, None, 10)
     held = hold_out(data)
     assert 0.15 < held[0].mean() < 0.25
     assert not (data.w[0] * held[0]).any()
     assert (data.w[0] + held[0])[10:].all()
+
+
+def test_last_steps_train_on_the_end_that_judged(monkeypatch):
+    options = dict(certificate=None, epochs=20, polish=400, washout=20, drift=None, progress=False)
+    truth, u = identified(quick_gru(1, 1, 2, seed=5)), inputs(np.random.default_rng(0), 300, 1)
+    u[:240] *= 0.1  # only the end shows where the plant bends
+    u = truth.scaler.u_out(u)
+    train = Experiment(u, truth.simulate(u), 2.0)
+    finished = fit(GRU(1, 1, 3), train, **options)
+    monkeypatch.setattr(module, "STEPS", 0)
+    judged = fit(GRU(1, 1, 3), train, **options)
+    assert finished.best_iteration == judged.best_iteration
+    assert finished.model.score(record(200, 2)).rmse[0] < 0.8 * judged.model.score(record(200, 2)).rmse[0]
 
 
 def test_patience_counts_from_where_the_deep_search_starts():
