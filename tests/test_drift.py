@@ -10,7 +10,7 @@ from rnn_control.drift import Drifting
 from rnn_control.kernel import make_kernel
 from rnn_control.simulate import simulate
 
-SHORT = dict(certificate=None, epochs=60, polish=300, progress=False)
+SHORT = dict(certificate=None, epochs=60, polish=600, progress=False)
 DRIFT = "drift as if the inputs had moved"
 
 
