@@ -68,7 +68,7 @@ class Solvers:
     def solve(self, now: Situation, guess: Plan | None) -> Solved:
         """guess and the plan found hold inputs u, as they are applied; now and all inside hold u + v."""
         v = now.shift
-        if not v.any():
+        if not np.any(v):
             return self._solve(now, guess)
         found = self._solve(now, None if guess is None else guess._replace(u=guess.u + v))
         return found if found.plan is None else found._replace(plan=found.plan._replace(u=found.plan.u - v))

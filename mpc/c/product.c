@@ -14,7 +14,8 @@ static void add_columns(int m, int n, int cols, const double *A, const double *b
 }
 
 #if defined(__GNUC__) && (defined(__AVX__) || defined(__SSE2__) || defined(__ARM_NEON))
-/* The same in tiles that stay in registers while k runs: four columns of c, and two vectors of its rows or one. */
+/* The same in tiles that stay in registers while k runs: up to six columns of c, and two vectors of its rows or one.
+   `cols` is a number wherever a tile is written out, and its loops are unrolled. */
 #if defined(__AVX512F__)
 #define LANES 8
 #elif defined(__AVX__)
@@ -22,42 +23,54 @@ static void add_columns(int m, int n, int cols, const double *A, const double *b
 #else
 #define LANES 2
 #endif
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif __GNUC__ >= 8
+#define UNROLL _Pragma("GCC unroll 6")
+#else
+#define UNROLL
+#endif
+#define TILE static inline __attribute__((always_inline)) void
 typedef double Lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 
-static void add_two(int m, int n, const double *a, const double *y, int ldb, double *z, int ldc) {
-  Lanes s[4], t[4];
-  for (int i = 0; i < 4; ++i) s[i] = *(Lanes *)(z + i * ldc), t[i] = *(Lanes *)(z + i * ldc + LANES);
+TILE add_two(int cols, int m, int n, const double *a, const double *y, int ldb, double *z, int ldc) {
+  Lanes s[6], t[6];
+  UNROLL for (int i = 0; i < cols; ++i) s[i] = *(Lanes *)(z + i * ldc), t[i] = *(Lanes *)(z + i * ldc + LANES);
   for (int k = 0; k < n; ++k, a += m) {
     Lanes u = *(const Lanes *)a, v = *(const Lanes *)(a + LANES);
-    s[0] += u * y[k], s[1] += u * y[k + ldb], s[2] += u * y[k + 2 * ldb], s[3] += u * y[k + 3 * ldb];
-    t[0] += v * y[k], t[1] += v * y[k + ldb], t[2] += v * y[k + 2 * ldb], t[3] += v * y[k + 3 * ldb];
+    UNROLL for (int i = 0; i < cols; ++i) s[i] += u * y[k + i * ldb], t[i] += v * y[k + i * ldb];
   }
-  for (int i = 0; i < 4; ++i) *(Lanes *)(z + i * ldc) = s[i], *(Lanes *)(z + i * ldc + LANES) = t[i];
+  UNROLL for (int i = 0; i < cols; ++i) *(Lanes *)(z + i * ldc) = s[i], *(Lanes *)(z + i * ldc + LANES) = t[i];
 }
 
 /* one vector of rows, of which the first `done` have had theirs */
-static void add_one(int m, int n, const double *a, const double *y, int ldb, double *z, int ldc, int done) {
-  Lanes s[4] = {{0}, {0}, {0}, {0}};
+TILE add_one(int cols, int m, int n, const double *a, const double *y, int ldb, double *z, int ldc, int done) {
+  Lanes s[6], zero = {0};
+  UNROLL for (int i = 0; i < cols; ++i) s[i] = zero;
   for (int k = 0; k < n; ++k, a += m) {
     Lanes u = *(const Lanes *)a;
-    s[0] += u * y[k], s[1] += u * y[k + ldb], s[2] += u * y[k + 2 * ldb], s[3] += u * y[k + 3 * ldb];
+    UNROLL for (int i = 0; i < cols; ++i) s[i] += u * y[k + i * ldb];
   }
-  if (!done) {
-    for (int i = 0; i < 4; ++i) *(Lanes *)(z + i * ldc) += s[i];
-    return;
+  UNROLL for (int i = 0; i < cols; ++i) {
+    if (!done) *(Lanes *)(z + i * ldc) += s[i];
+    for (int j = done; done && j < LANES; ++j) z[i * ldc + j] += s[i][j];
   }
-  for (int i = 0; i < 4; ++i)
-    for (int j = done; j < LANES; ++j) z[i * ldc + j] += s[i][j];
+}
+
+TILE add_tile(int cols, int m, int n, const double *A, const double *b, int ldb, double *c, int ldc, int j) {
+  int done = j + LANES > m ? j + LANES - m : 0;
+  if (j + 2 * LANES <= m) add_two(cols, m, n, A + j, b, ldb, c + j, ldc);
+  else add_one(cols, m, n, A + j - done, b, ldb, c + j - done, ldc, done);
 }
 
 NOINLINE static void add_product(int m, int n, int cols, const double *A, const double *b, int ldb, double *c, int ldc) {
-  int tiled = m < LANES ? 0 : cols - cols % 4, last = m - LANES, j = 0;
+  int tiled = m < LANES ? 0 : cols - cols % 2;
   /* rows outside: those of A stay in the nearest cache for all columns */
-  for (; j + 2 * LANES <= m; j += 2 * LANES)
-    for (int i = 0; i < tiled; i += 4) add_two(m, n, A + j, b + i * ldb, ldb, c + i * ldc + j, ldc);
-  for (; j + LANES <= m; j += LANES)
-    for (int i = 0; i < tiled; i += 4) add_one(m, n, A + j, b + i * ldb, ldb, c + i * ldc + j, ldc, 0);
-  for (int i = 0; j < m && i < tiled; i += 4) add_one(m, n, A + last, b + i * ldb, ldb, c + i * ldc + last, ldc, j - last);
+  for (int j = 0; tiled && j < m; j += j + 2 * LANES <= m ? 2 * LANES : LANES) {
+    int i = 0;
+    for (; i + 6 <= tiled; i += 6) add_tile(6, m, n, A, b + i * ldb, ldb, c + i * ldc, ldc, j);
+    for (; i < tiled; i += 2) add_tile(2, m, n, A, b + i * ldb, ldb, c + i * ldc, ldc, j);
+  }
   add_columns(m, n, cols - tiled, A, b + tiled * ldb, ldb, c + tiled * ldc, ldc);
 }
 #else
