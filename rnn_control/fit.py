@@ -132,6 +132,8 @@ def fit(
 
         def search(trained: Model, at_work: Kernel, data: Batch, epochs: int, polish: int, rows=(), other=()) -> Found:
             objective, near = Objective(trained, at_work, data, **options), None
+            if held:
+                objective.seen = [w + kept for w, kept in zip(objective.seen, held, strict=True)]
             if other:
                 trained.load_state_dict(other)
                 near = objective.start()

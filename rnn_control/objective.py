@@ -32,7 +32,7 @@ class Objective:
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
         self.weights, self.weighting = data.w, weighting and weighting.fresh()
-        self.seen = [w.copy() for w in data.w]  # with the samples that will be held out
+        self.seen = [w.copy() for w in data.w]  # what a weighting judges: with the samples that are held out, if any
         self.factors = [np.ones_like(w) for w in data.w]
         self.property, self.method, self.margin = property, method, margin
         self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0
