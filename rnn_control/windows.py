@@ -50,14 +50,15 @@ def skipped(length: int, window: int | None, washout: int) -> int:
 
 
 def hold_out(data: Batch) -> list[np.ndarray]:
-    """Weights of the samples that judge: the last fifth of each record; for the training their weight is zero.
+    """Weights of the samples that judge: the last fifth of each record's that count; for the training theirs is zero.
 
     Blocks in between would share with their neighbours what disturbs a plant for long, and a model that has learned it
     by heart would be taken for a good one.
     """
     held = []
     for w in data.w:
-        is_kept = (np.arange(len(w)) >= (1 - HELD) * len(w))[:, None]
+        counted = np.cumsum(w.any(1))
+        is_kept = (counted > (1 - HELD) * counted[-1])[:, None]
         held.append(np.where(is_kept, w, 0.0))
         w *= ~is_kept
     return held

@@ -75,6 +75,15 @@ def test_held_out_ends_judge_and_do_not_train():
     assert (data.w[0] + held[0])[10:].all()
 
 
+def test_a_record_whose_output_is_missing_at_its_end_is_judged_before():
+    train = record(300, 0)
+    y = train.y.copy()
+    y[200:] = np.nan
+    train = Experiment(train.u, y, 2.0, gaps="mask")
+    result = fit(GRU(1, 1, 2), train, certificate=None, epochs=5, polish=50, progress=False)
+    assert np.isfinite(result.history["valid"]).all() and result.model.score(record(200, 2)).fit[0] > 50
+
+
 def test_last_steps_train_on_the_end_that_judged(monkeypatch):
     options = dict(certificate=None, epochs=20, polish=400, washout=20, drift=None, progress=False)
     truth, u = identified(quick_gru(1, 1, 2, seed=5)), inputs(np.random.default_rng(0), 300, 1)
