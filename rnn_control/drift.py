@@ -88,16 +88,16 @@ def follow_drift(
     of the records. An interrupt keeps the best so far.
     """
     tracker, model, kernel = found.tracker, found.objective.model, found.objective.kernel
-    if found.interrupted or tracker.best is None or tracker.deepest is None:
+    if found.interrupted or tracker.best is None:
         return found
     us, ys, washout = tracker.valid.us, tracker.valid.ys, tracker.valid.washout
     best, level, records = found, np.zeros(model.nu), ramps[0].shape[1]
     try:
-        is_anew, held = False, tracker.valid.held or [0.0] * len(data.w)
-        shown = [w + kept for w, kept in zip(found.objective.data.w, held, strict=True)]
-        for v in (tracker.best, tracker.deepest):  # the judge may prefer an iterate that never followed the drift
-            is_anew = remembers(found.objective, v, shown)
-            if is_anew or drifts(found.objective, v, data, ramps, shown):
+        is_anew = False
+        deepest = [] if tracker.deepest is None else [tracker.deepest]
+        for v in (tracker.best, *deepest):  # the judge may prefer an iterate that never followed the drift
+            is_anew = remembers(found.objective, v)
+            if is_anew or drifts(found.objective, v, data, ramps):
                 break
         else:
             return found
@@ -145,24 +145,21 @@ def with_load(data: Batch, ramps: list[np.ndarray], level: np.ndarray) -> Batch:
     return data._replace(u=[np.hstack([u - level, d]) for u, d in zip(data.u, ramps, strict=True)])
 
 
-def remembers(objective: Objective, v: np.ndarray, shown: list[np.ndarray]) -> bool:
-    """Whether the initial states still show, after a quarter of the records, by more than the residuals.
-
-    shown: weights of all samples, those included that only judge
-    """
+def remembers(objective: Objective, v: np.ndarray) -> bool:
+    """Whether the initial states still show, after a quarter of the records, by more than the residuals."""
     objective.load(v)
     p, x0, data = objective.model.theta(), objective.initial_states(v), objective.data
     runs, still = (objective.kernel.simulate(p, start, data.u) for start in (x0, 0 * x0))
     memory, residual, total = 0.0, 0.0, 0.0
-    for y, w, (_, yhat), (_, rest) in zip(data.y, shown, runs, still, strict=True):
+    for y, w, (_, yhat), (_, rest) in zip(data.y, objective.seen, runs, still, strict=True):
         late = w * (np.arange(len(y)) >= len(y) // 4)[:, None]
         memory, residual = memory + (late * (yhat - rest) ** 2).sum(), residual + (late * (y - yhat) ** 2).sum()
         total += late.sum()
     return bool(residual < LARGEST_ERROR**2 * total and memory > max(residual, SMALLEST**2 * total))
 
 
-def drifts(objective: Objective, v: np.ndarray, data: Batch, ramps: list[np.ndarray], shown: list[np.ndarray]) -> bool:
-    """Whether loads that ramp explain SHARE of the residuals at v beyond what constant loads explain; see remembers."""
+def drifts(objective: Objective, v: np.ndarray, data: Batch, ramps: list[np.ndarray]) -> bool:
+    """Whether loads that ramp explain SHARE of the residuals at v beyond what constant loads explain."""
     objective.load(v)
     kernel, p, x0, nu = objective.kernel, objective.model.theta(), objective.initial_states(v), data.u[0].shape[1]
 
@@ -170,7 +167,7 @@ def drifts(objective: Objective, v: np.ndarray, data: Batch, ramps: list[np.ndar
         shifted = [u + load for u, load in zip(data.u, loads, strict=True)]
         return np.concatenate([yhat for _, yhat in kernel.simulate(p, x0, shifted)])
 
-    still, weights = runs([0.0] * len(ramps)), np.sqrt(np.concatenate(shown))
+    still, weights = runs([0.0] * len(ramps)), np.sqrt(np.concatenate(objective.seen))
     residual = (weights * (np.concatenate(data.y) - still)).ravel()
 
     def effects(shapes):

@@ -18,6 +18,7 @@ from .finish import finish
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
+from .judge import Tracker, Validation
 from .kernel import Batch, Kernel, make_kernel
 from .linear import LinearModel
 from .model import Model
@@ -27,7 +28,7 @@ from .objective import Objective
 from .prediction import predictor
 from .readout import fit_readout
 from .scaler import Scaler
-from .search import Found, Tracker, Validation, budget, goes_deep, optimise
+from .search import Found, budget, goes_deep, optimise
 from .watch import Bar, Step
 from .weighting import Weighting
 from .windows import hold_out, ramps, windows
@@ -125,15 +126,13 @@ def fit(
     held = hold_out(data) if judge is None and goes_deep(Objective(trained, at_work, data, **options)) else []
     w = min([washout, *(len(u) // 4 for u in (judge.us if judge else data.u))])
     us, ys = ([scaler.u_in(u) for u in judge.us], [scaler.y_in(y) for y in judge.ys]) if judge else ([], [])
-    validation = Validation(model, kernel, us, ys, w, held)
+    validation, options["held"] = Validation(model, kernel, us, ys, w, held), held
     other = near_linear(model, kernel, data) if enforced is None and horizon is None else {}
     with Bar(f"fit {model.kind}", progress) as bar:
         logs = [bar] if log is None else [bar, log]
 
         def search(trained: Model, at_work: Kernel, data: Batch, epochs: int, polish: int, rows=(), other=()) -> Found:
             objective, near = Objective(trained, at_work, data, **options), None
-            if held:
-                objective.seen = [w + kept for w, kept in zip(objective.seen, held, strict=True)]
             if other:
                 trained.load_state_dict(other)
                 near = objective.start()

@@ -10,12 +10,13 @@ from .construct import Contracting
 from .contract import CertificateError, contract
 from .data import Experiment
 from .initial import initial_state as cell_state
+from .judge import Tracker
 from .linear import LinearModel, linear_reference
 from .linear_start import AMPLITUDE, imitate, linear_states
 from .model import Model
 from .realisation import decoupled, read_again, triangular
 from .refine import initial_state
-from .search import Tracker, budget, optimise
+from .search import budget, optimise
 from .subspace import StateSpace
 
 SHOWN = 100

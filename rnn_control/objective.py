@@ -1,5 +1,7 @@
 """The training objective as a function of one flat vector: simulation error, penalty for instability, prior."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch.func import functional_call
@@ -21,6 +23,7 @@ class Objective:
     v = (theta, log scale, x0), all in one flat vector. The last term is the maximum a posteriori one: N scored samples
     with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance 1 / prior.
 
+    held: weights of the samples that are kept from the training, (T, ny) a record; `weighting` judges these, too.
     excess: see Bound.excess; theta: the free parameters; log scale: logarithms of the weights of a weighted condition,
     trained with the rest (any weights prove, so the best ones need not be found first); x0: the initial states of the
     records, if estimated.
@@ -29,10 +32,11 @@ class Objective:
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
         estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4, weighting: Weighting | None = None,
+        held: Sequence[np.ndarray] = (),
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
         self.weights, self.weighting = data.w, weighting and weighting.fresh()
-        self.seen = [w.copy() for w in data.w]  # what a weighting judges: with the samples that are held out, if any
+        self.seen = [w + kept for w, kept in zip(data.w, held or [0.0] * len(data.w), strict=True)]
         self.factors = [np.ones_like(w) for w in data.w]
         self.property, self.method, self.margin = property, method, margin
         self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0

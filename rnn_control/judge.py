@@ -1,0 +1,105 @@
+"""Which iterate of a search is the best: by an error that the training did not see, among those that are certified."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import InitVar, dataclass, field
+
+import numpy as np
+
+from .certify import is_proved
+from .initial import initial_state
+from .kernel import Kernel
+from .model import Model
+from .objective import Objective
+from .watch import Step
+
+
+@dataclass
+class Validation:
+    """Normalised free-run error on the validation records, RMSE over std, pooled; without any, that on `held`.
+
+    Initial states come from the first `washout` samples, as they will in use: a training that has them to choose may
+    let them remember what no other record shows.
+    held: weights (T, ny) of the training records' samples that were kept from the training to judge it.
+    """
+
+    model: Model
+    kernel: Kernel
+    us: list[np.ndarray]
+    ys: list[np.ndarray]
+    washout: int
+    held: list[np.ndarray]
+
+    def __call__(self, objective: Objective, v: np.ndarray) -> float:
+        if not self.us:
+            return self.held_error(objective, v) if self.held else objective.error
+        x0 = self.initial_states(self.kernel, self.model, self.us, self.ys)
+        return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
+
+    def error_on_records(self, outputs: list[np.ndarray]) -> float:
+        """RMSE over std of outputs (T, ny) for the validation records."""
+        w = self.washout
+        measured = np.concatenate([y[w:] for y in self.ys])
+        error = measured - np.concatenate([yhat[w:] for yhat in outputs])
+        error /= np.maximum(np.nanstd(measured, axis=0), 1e-9)
+        value = float(np.sqrt((error[~np.isnan(measured)] ** 2).mean()))
+        return value if np.isfinite(value) else np.inf
+
+    def initial_states(self, kernel: Kernel, model: Model, us: list[np.ndarray], ys: list[np.ndarray]) -> np.ndarray:
+        """(records, nx)."""
+        w = self.washout
+        return np.stack([initial_state(kernel, model, u[:w], y[:w]) for u, y in zip(us, ys, strict=True)])
+
+    def held_error(self, objective: Objective, v: np.ndarray) -> float:
+        kernel, model, data = objective.kernel, objective.model, objective.data
+        x0 = self.initial_states(kernel, model, data.u, data.y) if objective.n_x0 else objective.initial_states(v)
+        runs = kernel.simulate(model.theta(), x0, data.u)
+        return self.error_on_training(objective, [yhat for _, yhat in runs])
+
+    def error_on_training(self, objective: Objective, outputs: list[np.ndarray]) -> float:
+        """Weighted root mean square of outputs (T, ny) for the training records, on what was held or on all of it."""
+        data = objective.data
+        judging = [w * f for w, f in zip(self.held, objective.factors, strict=True)] if self.held else data.w
+        parts = zip(judging, data.y, outputs, strict=True)
+        squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, yhat in parts)
+        value = (squares / sum(float(w.sum()) for w in judging)) ** 0.5
+        return value if np.isfinite(value) else np.inf
+
+
+@dataclass
+class Tracker:
+    """Remembers every iterate's scores and the best iterate that is certified, and tells `logs` of each.
+
+    deepest: the iterate that fits the training samples best, where nothing is enforced; else None.
+    budget: how many iterates it judges at most, beside those of an earlier search in `earlier`.
+    """
+
+    objective: Objective
+    valid: Validation
+    logs: Sequence[Callable[[Step], object]]
+    budget: int
+    started: float = field(default_factory=time.perf_counter)
+    earlier: InitVar[Sequence[tuple[float, float, float]]] = ()
+    best: np.ndarray | None = None
+    best_error: float = np.inf
+    deepest: np.ndarray | None = None
+    least_loss: float = np.inf
+
+    def __post_init__(self, earlier):
+        self.rows, self.best_iteration, self.total = list(earlier), len(earlier), self.budget + len(earlier)
+
+    def __call__(self, v: np.ndarray, loss: float) -> None:
+        bound = self.objective.bound(v)
+        error = self.valid(self.objective, v)
+        residual = float("nan") if bound is None else float(bound.residual.max())
+        if error < self.best_error and (bound is None or is_proved(bound)):
+            self.best, self.best_error, self.best_iteration = v.copy(), error, len(self.rows)
+        if self.objective.is_free and loss < self.least_loss:
+            self.deepest, self.least_loss = v.copy(), loss
+        seconds, iteration = time.perf_counter() - self.started, len(self.rows)
+        self.rows.append((loss, error, residual))
+        for log in self.logs:
+            log(Step(iteration, self.total, loss, error, self.best_error, -residual, seconds))
+
+    def stalled(self, patience: int) -> bool:
+        return len(self.rows) - self.best_iteration > patience
