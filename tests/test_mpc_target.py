@@ -5,7 +5,6 @@ import pytest
 from zoo import identified
 
 from mpc import NMPC, SteadyTarget, linear_system
-from mpc.compiled import find_compiler
 from mpc.nearest import Asked
 from mpc.rest import CompiledRest
 
@@ -30,7 +29,6 @@ def test_a_process_that_integrates_has_its_nearest_target_too():
     assert t.y == pytest.approx([1.5, 0.0], abs=1e-6)
 
 
-@pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 def test_compiled_search_finds_the_targets_of_the_one_in_numpy(factory):
     system = identified(factory(2, 2, 4, seed=3)).to_casadi()
     c = NMPC(system, 3)
