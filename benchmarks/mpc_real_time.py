@@ -4,7 +4,7 @@
 
 plants: every plant, set-points that change, N = 20: NMPC around a GRU identified from a simulated record, with its
     observer; NMPC and moving horizon estimation (over 10 samples) on the plant's own equations; the 99 % quantile of
-    the time of a step as a share of the plant's recommended sampling time; goal: a tenth
+    the time of a step, the first two left out, as a share of the plant's recommended sampling time; goal: a tenth
 iteration: one iteration a sample against convergence, GRU with 32 states, noise on them: time of the solve and of the
     whole step, all at once and prepared before the measurement, and what the loop costs more
 build: seconds until a controller stands, GRU with 64 states, N = 40: compiled, and from the cache
@@ -98,26 +98,21 @@ def identified(plant, quick):
     return result.model.to_casadi()
 
 
-class Loop:
-    """A controller and its observer on a plant under noise; seconds that each took, a row a step."""
-
-    def __init__(self, plant, control, observer):
-        self._plant, self._control, self._observer = plant, control, observer
-
-    def run(self, r):
-        system, noise = self._plant.discretise(self._plant.sampling_time), np.maximum(self._plant.y_noise, 1e-6)
-        x, u, times = np.array(system.x0), np.array(self._plant.nominal.u), []
-        self._observer.reset(step(system.g, x), u)
-        rng = np.random.default_rng(0)
-        for k, r_k in enumerate(r):
-            y = step(system.g, x) + noise * rng.standard_normal(system.ny)
-            start = time.process_time()
-            estimate = self._observer.update(u if k else None, y)
-            middle = time.process_time()
-            u = self._control.step(estimate.x, estimate.d, r_k, u, estimate.v).u
-            times.append((middle - start, time.process_time() - middle))
-            x = step(system.f, x, u)
-        return np.array(times[2:])
+def seconds(plant, control, observer, r):
+    """Of observer and controller on the plant under noise, (steps - 2, 2): two steps warm up."""
+    system, noise = plant.discretise(plant.sampling_time), np.maximum(plant.y_noise, 1e-6)
+    x, u, times = np.array(system.x0), np.array(plant.nominal.u), []
+    observer.reset(step(system.g, x), u)
+    rng = np.random.default_rng(0)
+    for k, r_k in enumerate(r):
+        y = step(system.g, x) + noise * rng.standard_normal(system.ny)
+        start = time.process_time()
+        estimate = observer.update(u if k else None, y)
+        middle = time.process_time()
+        u = control.step(estimate.x, estimate.d, r_k, u, estimate.v).u
+        times.append((middle - start, time.process_time() - middle))
+        x = step(system.f, x, u)
+    return np.array(times[2:])
 
 
 def plants(quick):
@@ -130,7 +125,7 @@ def plants(quick):
         model = identified(plant, quick)
         window = MHE(system, noise, 0.1 * spans, 1e-3 * np.maximum(np.abs(system.x0), 1e-3), window=10)
         learned_, own = (
-            Loop(plant, NMPC(s, 20), observer).run(r)
+            seconds(plant, NMPC(s, 20), observer, r)
             for s, observer in ((model, OffsetFreeObserver(model)), (system, window))
         )
         each = {"learned model, NMPC and observer": learned_.sum(1), "own equations, MHE": own[:, 0],

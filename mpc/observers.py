@@ -1,13 +1,13 @@
 """Observers: one call signature, and the open-loop observer that makes control offset-free."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .fast_call import FastCall
 from .names import channel_vector
-from .system import System, check_system, evaluate
+from .system import System, check_system
 from .target import SteadyTarget
 
 # An equilibrium is reached when a step changes no state by more than this share of its size.
@@ -92,8 +92,7 @@ class OffsetFreeObserver:
         """See Observer.update."""
         y = check_measurement(self.system, y)
         if u_prev is not None:
-            x_next = self._f(self.x, check_input(u_prev, self.system.u_names))[0]
-            self.x = x_next.copy() if np.isfinite(x_next).all() else self.x
+            self.x = advance(self._f, self.x, check_input(u_prev, self.system.u_names))
         e = y - self._g(self.x)[0] - self.d
         self.d = self.d + self.gain * np.nan_to_num(e, nan=0.0)
         return Estimate(self.x, self.d, e)
@@ -150,13 +149,10 @@ def check_input(u: Any, names: tuple[str, ...]) -> np.ndarray:
     return u
 
 
-def advance(system: System, x: np.ndarray, u: np.ndarray | Sequence[float]) -> np.ndarray:
-    """f(x, u), or the old x where that is not finite.
-
-    Raises: ValueError for a u of another size or not finite.
-    """
-    x_next = evaluate(system.f, x, check_input(u, system.u_names))
-    return x_next if np.isfinite(x_next).all() else x
+def advance(f: FastCall, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """f(x, u), or the old x where that is not finite."""
+    x_next = f(x, u)[0]
+    return x_next.copy() if np.isfinite(x_next).all() else x
 
 
 def rest_state(system: System, y0: np.ndarray, u0: np.ndarray | None = None) -> np.ndarray:
@@ -166,12 +162,12 @@ def rest_state(system: System, y0: np.ndarray, u0: np.ndarray | None = None) -> 
     """
     x0 = np.array(system.x0, float)
     if u0 is None:
-        y0 = np.where(np.isfinite(y0), y0, evaluate(system.g, x0))
+        y0 = np.where(np.isfinite(y0), y0, FastCall(system.g)(x0)[0])
         target = SteadyTarget(system).solve(y0)
         return target.x if target.ok else x0
-    x = x0
+    f, u0, x = FastCall(system.f), check_input(u0, system.u_names), x0
     for _ in range(REST_STEPS):
-        x_next = advance(system, x, u0)
+        x_next = advance(f, x, u0)
         if (np.abs(x_next - x) <= AT_REST * (1 + np.abs(x))).all():
             return x_next
         x = x_next
