@@ -31,14 +31,15 @@ class Constants:
         return node in self.inputs or (is_view and self.is_parameter(node.all_input_nodes[0]))
 
     def column(self, node: Node) -> str:
-        """The place of a constant column."""
-        rows = shape(node)[0]
+        """The place of a constant column, or of a row, which is read as one."""
         if not self.is_parameter(node):
             base, first = part(node)
             self.computed[base] = None
             self.sizes[f"C_{base.name}"] = f"SIZE({shape(base)[0]})"
             return f"c + C_{base.name} + {first} * LANES"
-        base, view = self.view(node)
+        (rows, columns), (base, view) = shape(node), self.view(node)
+        if columns > 1:
+            rows, view = columns, view.turned()
         name = f"C_{node.name}_{view.first}_{rows}"
         if name not in self.sizes:
             self.sizes[name] = f"SIZE({rows})"

@@ -43,6 +43,16 @@ class Odds(GRU):
         return 0.3 * slope * bent * (p.Uf @ vcat(x[1:], last)) + p.Wr @ u / 2 - 0.1 * p.Ur.T @ (p.Wf @ u)
 
 
+class Offsets(GRU):
+    """Products of constants: one of them a row for a single output, one an operand of another's gradient."""
+
+    def f(self, p, x, u):
+        return 0.5 * tanh(p.Uz @ x + p.Wz @ u) + 0.1 * p.Uf @ p.bz
+
+    def g(self, p, x):
+        return p.C @ x + p.C @ p.bz
+
+
 def batch(model, lengths, seed=0):
     rng = np.random.default_rng(seed)
     u, y, w = ([rng.normal(size=(T, n)) for T in lengths] for n in (model.nu, model.ny, model.ny))
@@ -63,7 +73,7 @@ def assert_alike(a, b, tolerance=1e-12):
     assert_allclose(a, b, rtol=tolerance, atol=tolerance * abs(b).max())
 
 
-@pytest.mark.parametrize("cell", [RowByRow, Odds], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cell", [RowByRow, Odds, Offsets], ids=lambda c: c.__name__)
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 3, 5), (1, 2, 10)], ids=str)
 def test_cells_out_of_slices_and_odd_operations_equal_the_literal_loop(cell, sizes):
     model = randomised(cell(*sizes), 1)
