@@ -28,6 +28,7 @@ from .models.lstm import LSTM
 from .models.network import Cascade, Network
 from .models.nnarx import NNARX
 from .models.ren import REN, LipschitzREN
+from .noise import StateNoise
 from .observer import ObserverDesign, design_observer
 from .pareto import plot_pareto
 from .readiness import Readiness, control_readiness
@@ -41,7 +42,7 @@ __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
     "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
-    "Readiness", "Report", "Restarts", "Scaler", "Score", "Tightness", "attack", "certify", "compare_with_linear",
-    "control_readiness", "coverage", "design_observer", "diagnose", "fit", "fit_best", "fit_linear",
-    "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
+    "Readiness", "Report", "Restarts", "Scaler", "Score", "StateNoise", "Tightness", "attack", "certify",
+    "compare_with_linear", "control_readiness", "coverage", "design_observer", "diagnose", "fit", "fit_best",
+    "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .data import Experiment
 from .initial import initial_state
-from .kernel import Batch, Kernel, make_kernel
+from .kernel import Batch, Kernel
 from .model import Model, Params
 from .objective import Objective
 from .scaler import Scaler
@@ -82,7 +82,7 @@ def follow_drift(
 ) -> Found:  # fmt: skip
     """The best of `found` and of searches with a load that ramps, where the residuals or the memory ask for one.
 
-    search(model, kernel, data, epochs, polish, rows) is the search itself. It goes on from what was found, or from
+    search(model, data, epochs, polish, rows) is the search itself. It goes on from what was found, or from
     the parameters `begun` where what was found takes the drift for a memory of the initial states. The model is to
     stand for the load of the validation part, whose level is found between searches; without one for that of the middle
     of the records. An interrupt keeps the best so far.
@@ -104,12 +104,11 @@ def follow_drift(
         if is_anew:
             model.load_state_dict(begun)
         drifting = Drifting(model, records)
-        compiled = make_kernel(drifting)
         for part in ROUNDS if us else ROUNDS[-1:]:
             if us and not is_anew:
                 level = level + level_of(kernel, model, us, ys, washout)
             loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
-            found, is_anew = search(drifting, compiled, loaded, *length, found.tracker.rows), False
+            found, is_anew = search(drifting, loaded, *length, found.tracker.rows), False
             if found.tracker.best_error < (GAIN if best.objective.model is model else 1.0) * best.tracker.best_error:
                 best = found
             if found.interrupted or found.tracker.best is None:

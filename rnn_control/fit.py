@@ -19,11 +19,12 @@ from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
 from .judge import Tracker, Validation
-from .kernel import Batch, Kernel, make_kernel
+from .kernel import Batch, make_kernel
 from .linear import LinearModel
 from .model import Model
 from .models.network import Network
 from .near_linear import near_linear
+from .noise import StateNoise
 from .objective import Objective
 from .prediction import predictor
 from .readout import fit_readout
@@ -52,6 +53,7 @@ def fit(
     patience: int = 400,
     prior: float = 1.0,
     weighting: Weighting | None = None,
+    noise: StateNoise | None = None,
     drift: str | None = "auto",
     linear: LinearModel | None = None,
     u_min: np.ndarray | None = None,
@@ -82,6 +84,8 @@ def fit(
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
     weighting: for records that are partly wrong, Huber() against single wild samples, MultiplicativeWeights() against
     whole stretches; the result's `weights` tell which ones were distrusted. valid is taken to be sound.
+    noise: StateNoise(std), on the normalised states while training: a model that bears disturbances better, such as a
+    NNARX (horizon=1) that predicts from lags with noise, and follows the records a little less well.
     drift: "auto" looks in the residuals for a load that nobody recorded and that moved all along the record; where it
     shows it is trained along, a ramp on the inputs of each record, and the result's `drift` tells how far it moved.
     None: no such load.
@@ -122,8 +126,7 @@ def fit(
     if horizon is not None:
         trained, judge = predictor(model, horizon), valid or train
         data = trained.batch(data)
-    at_work = kernel if trained is model else make_kernel(trained)
-    held = hold_out(data) if judge is None and goes_deep(Objective(trained, at_work, data, **options)) else []
+    held = hold_out(data) if judge is None and goes_deep(Objective(trained, kernel, data, **options)) else []
     w = min([washout, *(len(u) // 4 for u in (judge.us if judge else data.u))])
     us, ys = ([scaler.u_in(u) for u in judge.us], [scaler.y_in(y) for y in judge.ys]) if judge else ([], [])
     validation, options["held"] = Validation(model, kernel, us, ys, w, held), held
@@ -131,7 +134,11 @@ def fit(
     with Bar(f"fit {model.kind}", progress) as bar:
         logs = [bar] if log is None else [bar, log]
 
-        def search(trained: Model, at_work: Kernel, data: Batch, epochs: int, polish: int, rows=(), other=()) -> Found:
+        def search(trained: Model, data: Batch, epochs: int, polish: int, rows=(), other=()) -> Found:
+            if noise is not None:
+                at_work = noise.kernel(trained)
+            else:
+                at_work = kernel if trained is model else make_kernel(trained)
             objective, near = Objective(trained, at_work, data, **options), None
             if other:
                 trained.load_state_dict(other)
@@ -144,7 +151,7 @@ def fit(
             return Found(objective, tracker, optimise(objective, tracker, *options_, near=near))
 
         begun = {k: v.clone() for k, v in model.state_dict().items()}
-        found, floor = search(trained, at_work, data, epochs, polish, other=other), Floor()
+        found, floor = search(trained, data, epochs, polish, other=other), Floor()
         try:
             if not found.interrupted:
                 floor = find_floor(found.tracker, train, valid, u_min, u_max, linear)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, reduce
 from itertools import accumulate, pairwise
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -156,7 +157,22 @@ def spread(job, items: Sequence, samples: int) -> list:
         return list(pool.map(job, items))
 
 
-Kernel = LiteralKernel | CompiledKernel
+class Kernel(Protocol):
+    """What a training needs of a model: runs, losses with their gradients, and Gauss-Newton matrices."""
+
+    wrt: tuple[str, ...]
+
+    def simulate(self, p: Params, x0: np.ndarray, u: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """States (T+1, nx) and outputs (T, ny) of each record from its own x0 (S, nx)."""
+        ...
+
+    def loss_grad(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
+        """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""
+        ...
+
+    def gauss_newton(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, np.ndarray, np.ndarray]:
+        """r'r, J'r and J'J of the residuals, over the parameters in wrt and x0."""
+        ...
 
 
 def make_kernel(model: Model, compiled: bool | None = None) -> Kernel:

@@ -35,8 +35,11 @@ class Predictor(Wrapped):
         return self.inner.theta()
 
     def f(self, p: Params, x, u):
-        nu = self.inner.nu
-        return self.inner.f(p, self.corrected(p, x, u[nu : self.nu - 1], u[self.nu - 1 :]), u[:nu])
+        return self.inner.f(p, self.entered(p, x, u), u[: self.inner.nu])
+
+    def entered(self, p: Params, x, u):
+        """x' for the inputs (u, z, m)."""
+        return self.corrected(p, x, u[self.inner.nu : self.nu - 1], u[self.nu - 1 :])
 
     @abstractmethod
     def corrected(self, p: Params, x, z, m) -> Any:

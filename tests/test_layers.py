@@ -36,7 +36,7 @@ LEVELS = (
     "contract penalty adversary steady_map interop.c_source interop.matlab interop.do_mpc_model interop.acados_model",
     "objective parallel",
     "construct prediction levenberg near_linear interop interop.onnx_layers readiness",
-    "judge",
+    "judge noise",
     "search fit_result",
     "floor against_linear price drift finish",
     "fit",
