@@ -7,6 +7,8 @@ import torch
 from matplotlib import pyplot as plt
 from zoo import ZOO, randomised
 
+from plants import PLANTS
+
 matplotlib.use("Agg")
 torch.set_num_threads(1)
 
@@ -38,6 +40,11 @@ def factory(request):
 def model(factory):
     """A model of odd sizes with dense parameters."""
     return randomised(factory(2, 3, 5, seed=1), seed=1)
+
+
+@pytest.fixture(params=PLANTS, scope="module")
+def plant(request):
+    return PLANTS[request.param]()
 
 
 @pytest.fixture(params=CONDITIONS, ids="-".join, scope="module")
