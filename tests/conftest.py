@@ -1,13 +1,17 @@
 """The zoos as fixtures. A new architecture overrides `factory` in its own module and inherits every test."""
 
+from functools import cache
+
 import domain
 import matplotlib
 import pytest
 import torch
+from checked import FAMILIES, contracted, written
 from matplotlib import pyplot as plt
 from zoo import ZOO, randomised
 
 from plants import PLANTS
+from rnn_control import GRU
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)
@@ -51,3 +55,21 @@ def plant(request):
 def certified(factory, request):
     """Random parameter sets that satisfy a condition: a `domain.Sets` per shape."""
     return [domain.sample(factory, *request.param, shape, seed) for seed, shape in enumerate(domain.SHAPES)]
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """name -> `pair` of this family, made when it is first asked for."""
+    return cache(lambda name: contracted(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(params=FAMILIES, scope="module")
+def pair(request, pairs):
+    """(model file, certificate as read from JSON) of a certified model of every family."""
+    return pairs(request.param)
+
+
+@pytest.fixture(scope="module")
+def gru_pair(tmp_path_factory):
+    """The same of one GRU that needs no contraction."""
+    return written(randomised(GRU(2, 2, 3), 1, 0.1), tmp_path_factory.mktemp("gru"), method="weighted")
