@@ -244,7 +244,7 @@ def product(M, N):
 
 def centred(trace, form):
     """The same with q = mid p + delta for each channel, |delta| <= radius |p|: a form in x, u, 1 and the deltas."""
-    result = {k: M for k, M in form.items() if not isinstance(k, int) or (trace[k][1] < trace[k][2]).any()}
+    result = form
     for k in (k for k in form if isinstance(k, int)):
         p, low, high = trace[k]
         result = plus(result, {j: product(form[k] * ((low + high) / 2), N) for j, N in p.items()})

@@ -100,6 +100,15 @@ def test_bounds_hold_for_any_forms(seed):
     assert np.linalg.norm(true) <= float(bounds.norm(form, rows)[0]) * (1 + ROUNDING)
 
 
+@pytest.mark.parametrize("low", [0.5, 1.0])
+def test_bounds_hold_for_what_is_lost_when_forms_are_rounded(low):
+    """x+ = 1.5 / a theta (-a x) with a = 2^-300 and low <= theta <= 1; low = 1 is a linear system."""
+    trace, one = check.Trace(False, False), check.exact(np.ones(1))
+    trace.channel({"x0": -Fraction(1, 2**300) * check.eye(1)}, Fraction(low) * one, one)
+    rows = bounds_of(trace, {}, np.ones((1, 1)), np.ones((1, 1)), 0.0, set()).best({0: 3 * 2**299 * check.eye(1)})
+    assert rows >= 1.5
+
+
 @pytest.mark.parametrize("kind", [*ZOO, "three"])
 def test_equations_in_the_file_are_those_of_the_class(kind):
     """Both ways of reading them: numbers through the text, and f and g themselves."""
