@@ -28,7 +28,6 @@ FINE, WIDER = 2**256, 1 + Fraction(1, 2**43)  # the boxes of certificates are ro
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.MatMult: operator.matmul,
              ast.Pow: lambda a, n: reduce(operator.mul, [a] * n)}  # fmt: skip
 UNPROVED = ("residual", "method", "proof", "others", "ultimate")
-exact: Any = np.frompyfunc(Fraction, 1, 1)
 parse = partial(json.loads, parse_constant=Fraction)  # ValueError for NaN and Infinity
 
 
@@ -38,6 +37,10 @@ class NotChecked(Exception):
 
 def entrywise(f) -> Any:
     return np.frompyfunc(f, 1, 1)
+
+
+def exact(numbers) -> Any:
+    return entrywise(Fraction)(np.asarray(numbers, object))
 
 
 @entrywise
@@ -164,7 +167,7 @@ def sigmoid(v, s=1):
 
 
 def relu(v):
-    slope = tuple(entrywise(Fraction)(flag.astype(int)) for flag in (v.low >= 0, ~(v.high <= 0)))
+    slope = exact(v.low >= 0), exact(~(v.high <= 0))
     return rising(v, lambda a: (hull(a, 0 * a)[1],) * 2, slope, Fraction(1))
 
 
@@ -300,7 +303,7 @@ class Bounds:
 def prove_levels(c, trace, x_next, y, rate, gain, groups, balls):
     """|e| <= w gives |e+| <= rate w, and levels s of each input, or of the constant, are kept: |F s + input| <= s."""
     nu, n, is_iss = gain.shape[1], len(x_next.low), trace.is_iss
-    w, S = exact(np.array(c["scale"], object))[:, None], exact(np.array(c["steady"], object).reshape(n, nu + is_iss))
+    w, S = exact(c["scale"])[:, None], exact(c["steady"]).reshape(n, nu + is_iss)
     e = {k: w[rows] * np.hstack([np.ones((n, 1), object), np.maximum(S, 0)])[rows] for k, rows in groups.items()}
     e |= {"u": eye(nu, 1 + nu + is_iss, 1), "1": eye(1, 1 + nu + is_iss, 1 + nu)}
     require(all((e[k] == e[k][0]).all() for k in balls), "a block in 2-norm has one scale and one level")
@@ -331,7 +334,7 @@ def prove_metric(c, trace, x_next, y, rate, gain):
 
     r = rate, s = 1 and du = 0; then with r, s of column i of `steady`, g the largest that the gains (the offset) allow.
     """
-    P, tau = exact(np.array(c["metric"], object)), iter(exact(np.array(c["multipliers"], object)))
+    P, tau = exact(c["metric"]), iter(exact(c["multipliers"]))
     n, nu = len(x_next.low), gain.shape[1]
     sizes = {"x0": n, **{k: len(low) for k, (_, low, _) in enumerate(trace)}, "u": nu, "1": 1}
 
@@ -359,7 +362,7 @@ def prove_metric(c, trace, x_next, y, rate, gain):
     for b, bound in zip(C, seen, strict=True):
         require(is_positive(np.block([[P, b[:, None]], [b[None], bound**2]])), "an output is not bounded by the metric")
     levels = [*(gain / np.array([seen]).T).min(0)]  # |C_j dx| <= seen_j sqrt(V), so all outputs allow these
-    steady = exact(np.array(c["steady"], object).reshape(2, nu + trace.is_iss))
+    steady = exact(c["steady"]).reshape(2, nu + trace.is_iss)
     levels = [g**2 for g in levels] + [Fraction(c["offset"]) ** 2 * least] * trace.is_iss
     require(gain.min() >= 0 and Fraction(c["offset"]) >= 0, "a gain or the offset is negative")
     for i, (level, r, s) in enumerate([(0, rate, 1), *zip(levels, *steady, strict=True)]):
@@ -374,8 +377,8 @@ def linear_system(header, raw, c, groups, trace):
     """The trace, x+ and y over the input box and an invariant box around that of the initial states."""
     tensors = {k: exact(np.frombuffer(data, "<f8").reshape(shape)) for k, (shape, data) in raw.items()}
     names = {k: tensors[name] for k, name in header["equations"]["names"].items()}
-    mid, half = (exact(np.array(header["scaler"][k], object)) for k in ("u_mid", "u_half"))
-    u_box = (exact(np.array(c["input_box"], object)).T - mid) / half
+    mid, half = (exact(header["scaler"][k]) for k in ("u_mid", "u_half"))
+    u_box = (exact(c["input_box"]).T - mid) / half
     u = Value(-up(-u_box[0]), up(u_box[1]), {"u": eye(len(half))}, trace)
     n = len(c["scale"])
     form = {k: eye(n)[:, rows] for k, rows in groups.items()}
@@ -419,7 +422,7 @@ def prove(header, raw, c):
     for k in ("kind", "weights_sha256", "dt", "u_names", "y_names", "u_units", "y_units"):
         require(c[k] == known[k], f"{k} is {c[k]} in the certificate, {known[k]} in the model")
     require(c["holds"] is True and c["property"] in ("iss", "delta_iss"), "it says itself that nothing is proved")
-    half, std = (exact(np.array([header["scaler"][k]], object)) for k in ("u_half", "y_std"))
+    half, std = (exact([header["scaler"][k]]) for k in ("u_half", "y_std"))
     scale, rate = [Fraction(s) for s in c["scale"]], Fraction(c["rate"])
     require(min(half.min(), std.min(), *scale) > 0 and 0 <= rate < 1, "a scale or the decay rate is out of range")
     k, ln = c["steps_to_forget"], Context(prec=60).ln
@@ -430,7 +433,7 @@ def prove(header, raw, c):
     require(groups and [*groups.values()][-1].stop == len(scale), "blocks and scale do not agree")
     trace = Trace(c["property"] == "iss", bool(balls))
     x_next, y = linear_system(header, raw, c, groups, trace)
-    gain = exact(np.array(c["gain"], object)) * half / std.T
+    gain = exact(c["gain"]) * half / std.T
     require(gain.shape == (len(y.low), half.size), "the gains are not one for each output and input")
     require(not any(isinstance(k, int) for k in y.form), "the read-out is not linear")
     if c["metric"] is None:
