@@ -65,7 +65,7 @@ def sigma(a):
     if not a < 400:  # or NaN: not known
         return Fraction(1)
     minus_a = Decimal(-max(a, -400) * 10**40 // 1).scaleb(-40, Context(prec=60))
-    return -Fraction(-(2**200) // (1 + Fraction(minus_a.exp(Context(prec=60))) * (1 - Fraction(1, 10**58))), 2**200)
+    return up(1 / (1 + Fraction(minus_a.exp(Context(prec=60))) * (1 - Fraction(1, 10**58))))
 
 
 def eye(n, *wide):
