@@ -361,15 +361,16 @@ def prove_metric(c, trace, x_next, y, rate, gain):
     seen = [near * Fraction(float(b @ np.linalg.solve(floats, b)) ** 0.5) + Fraction(1, 2**99) for b in C.astype(float)]
     for b, bound in zip(C, seen, strict=True):
         require(is_positive(np.block([[P, b[:, None]], [b[None], bound**2]])), "an output is not bounded by the metric")
-    levels = [*(gain / np.array([seen]).T).min(0)]  # |C_j dx| <= seen_j sqrt(V), so all outputs allow these
     steady = exact(c["steady"]).reshape(2, nu + trace.is_iss)
-    levels = [g**2 for g in levels] + [Fraction(c["offset"]) ** 2 * least] * trace.is_iss
+    allowed = (gain / np.array([seen]).T).min(0)  # sqrt(V): |C_j dx| <= seen_j sqrt(V) for all outputs
+    levels = [*allowed**2] + [Fraction(c["offset"]) ** 2 * least] * trace.is_iss
     require(gain.min() >= 0 and Fraction(c["offset"]) >= 0, "a gain or the offset is negative")
-    for i, (level, r, s) in enumerate([(0, rate, 1), *zip(levels, *steady, strict=True)]):
-        A, states = -V_next - s * (S + S.T), n + len(p)
+    states = [*range(n + len(p))]
+    inputs = ([*states, len(states) + i] for i in range(len(levels)))
+    for keep, level, r, s in [(states, 0, rate, 1), *zip(inputs, levels, *steady, strict=True)]:
+        A = -V_next - s * (S + S.T)
         A[:n, :n] += r**2 * P
-        A[states + i - 1, states + i - 1] += level * (1 - r**2)
-        keep = [*range(states), *range(states + i - 1, states + i)][: states + (i > 0)]
+        A[keep[-1], keep[-1]] += level * (1 - r**2)
         require(0 <= r < 1 and s >= 0 and is_positive(A[np.ix_(keep, keep)]), "the matrix inequality is not proved")
 
 
