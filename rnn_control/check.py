@@ -282,9 +282,9 @@ class Bounds:
 
     def norm(self, form, rows):
         """Of the 2-norm of a form whose rows are bounded."""
-        norms = {k: two_norm(M) for k, M in form.items()}
+        apart = sum(two_norm(M) * self.c[k] for k, M in form.items())
         joint = two_norm(np.hstack([*form.values()])) * root(sum(self.c[k] ** 2 for k in form))
-        return np.minimum.reduce([sum(m * self.c[k] for k, m in norms.items()), joint, root((rows * rows).sum(0))])
+        return np.minimum.reduce([apart, joint, root((rows * rows).sum(0))])
 
     def best(self, form):
         """Of |form| row by row; a channel of which every row has but one entry is also put at its two ends."""
@@ -293,9 +293,9 @@ class Bounds:
         for k, M in form.items():
             if isinstance(k, int) and ((M != 0).sum(1) <= 1).all():
                 p, low, high = self.trace[k]
-                swing = {j: product(M * ((high - low) / 2), N) for j, N in p.items()}
-                rest = {j: N for j, N in form.items() if j != k}
-                ends = [self.rows(plus(rest, {j: sign * N for j, N in swing.items()})) for sign in (1, -1)]
+                rest, radius = {j: N for j, N in form.items() if j != k}, (high - low) / 2
+                swings = ({j: product(M * t, N) for j, N in p.items()} for t in (radius, -radius))
+                ends = [self.rows(plus(rest, swing)) for swing in swings]
                 best = np.minimum(best, np.maximum(*ends) + abs(M) @ self.rest[k])
         return best
 
@@ -310,8 +310,8 @@ def prove_levels(c, trace, x_next, y, rate, gain, groups, balls):
     bounds = Bounds(trace, e, balls)
     T = bounds.best(x_next.form)
     for k in balls:
-        form = {j: M[groups[k]] for j, M in x_next.form.items()}
-        T[groups[k]] = bounds.norm({j: M for j, M in form.items() if M.any()}, T[groups[k]])
+        form = {j: M[groups[k]] for j, M in x_next.form.items() if M[groups[k]].any()}
+        T[groups[k]] = bounds.norm(form, T[groups[k]])
     T = T / w
     require((T[:, 0] <= rate).all(), "the decay rate is not proved")
     excess = np.maximum(T[:, 1:] - S, 0).max(0) / (1 - rate)
