@@ -344,9 +344,7 @@ def prove_metric(c, trace, x_next, y, rate, gain):
     is_wide = p.any(1) & (high - low > 2**-60)[:, 0]  # else q is all but linear, and any large multiplier will do
     t = np.array([next(tau) if wide else 2**80 for wide in is_wide], object)[:, None]
     require(next(tau, None) is None and (t >= 0).all(), "the multipliers are not one for each channel, or negative")
-    require(
-        P.shape == (n, n) and (P == P.T).all() and y.form.keys() <= {"x0", "1"}, "the metric is not one of the states"
-    )
+    require(P.shape == (n, n) and (P == P.T).all() and y.form.keys() <= {"x0", "1"}, "the metric is not one of states")
     Q = eye(len(p), F.shape[1], n)
     (F, f), (W, w), (A, a), (B, b), (t, e) = map(whole, (F, P, Q - low * p, high * p - Q, t))
     V_next, S = F.T @ (W @ F) * (f * f * w), A.T @ (t * B) * (a * b * e)
