@@ -8,7 +8,7 @@ import pytest
 from checked import verdict
 from zoo import ZOO, identified
 
-from rnn_control import IdentifiedModel
+from rnn_control import IdentifiedModel, check
 from rnn_control.model_file import read_model, write_model
 
 
@@ -80,3 +80,14 @@ def test_file_without_equations_is_not_checked(pair, tmp_path, capsys):
     old = rewritten(path, tmp_path / "m", lambda header: {**header, "equations": None})
     code, text = verdict(old, certificate, capsys)
     assert code == 2 and "save the model again" in text
+
+
+def test_equations_that_are_no_equations_are_refused(pair, tmp_path, capsys):
+    path, certificate = pair
+    broken = rewritten(
+        path, tmp_path / "m", lambda header: {**header, "equations": {"text": "x_next = (", "names": {}}}
+    )
+    header, raw = check.read(str(broken))
+    bound = {**certificate, "weights_sha256": check.weights_hash(header["spec"], header["equations"], raw)}
+    code, text = verdict(broken, bound, capsys)
+    assert code == 1 and text.startswith("REFUSED")
