@@ -30,9 +30,13 @@ from .prediction import predictor
 from .readout import fit_readout
 from .scaler import Scaler
 from .search import Found, budget, goes_deep, optimise
+from .starts import Encoder, at_rest, encoded, estimated
 from .watch import Bar, Step
 from .weighting import Weighting
 from .windows import hold_out, ramps, windows
+
+STARTS = {"estimated": estimated, "washout": at_rest, "encoder": encoded}
+"""Where the initial states of the training records come from."""
 
 
 def fit(
@@ -70,7 +74,8 @@ def fit(
     training and on the model that is returned. method: condition to train with, "published", "weighted" or "auto" (the
     one that shrinks the starting model least). margin: 1 - rate that is aimed for: 0.01 forgets 99 % in some 500 steps.
     washout: samples at the start of each record whose errors do not count (at most a quarter of the record).
-    initial: "estimated" (the records' initial states are trained along) or "washout" (records start at rest).
+    initial: "estimated" (the records' initial states are trained along), "washout" (records start at rest), or for many
+    windows "encoder": read from a window's first samples by a map that is trained along, the result's `encoder`.
     horizon: None minimises the simulation error; a number k a prediction error, for disturbances that a free run cannot
     know: the free run is corrected by the measured outputs at every k-th sample, so that each sample is predicted one
     to k steps ahead (k = 1: the one-step error); by an observer gain that is trained along, or the measured lags of a
@@ -121,7 +126,7 @@ def fit(
     if enforced is not None:
         contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
-    options["estimate_x0"] = initial == "estimated"
+    options["starts"] = STARTS[initial](data, model.nx)
     trained, judge = model, valid
     if horizon is not None:
         trained, judge = predictor(model, horizon), valid or train
@@ -184,8 +189,11 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)
     _warn_of_poor(tracker, valid, floor, proof)
+    reads = objective.starts.size and not objective.starts.is_own
+    encoder = Encoder.trained(identified, tracker.best[-objective.starts.size :]) if reads else None
     return FitResult(
-        identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, drift, *floor
+        identified, proof, history, tracker.best_iteration, interrupted, seconds, objective.factors, drift,
+        floor.linear, floor.error, encoder,
     )  # fmt: skip
 
 
@@ -236,8 +244,8 @@ def _check_options(model, train, valid, certificate, method, initial, drift):
         raise ValueError(
             f"method is {method!r}; for {certificate} choose auto, {', '.join(TRAINABLE.get(certificate or '', ()))}"
         )
-    if initial not in ("estimated", "washout"):
-        raise ValueError(f'initial is {initial!r}; choose "estimated" or "washout"')
+    if initial not in STARTS:
+        raise ValueError(f"initial is {initial!r}; choose from {', '.join(STARTS)}")
     if drift not in ("auto", None):
         raise ValueError(f'drift is {drift!r}; choose "auto" or None')
 

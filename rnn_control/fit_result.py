@@ -10,6 +10,7 @@ from .certificate import Certificate
 from .identified import IdentifiedModel
 from .linear import LinearModel
 from .notebook import html_table
+from .starts import Encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class FitResult:
     """The linear model of the same records, None where there is none: see `linear_reference`."""
     linear_error: float = float("nan")
     """Its error by the measure of `history["valid"]`."""
+    encoder: Encoder | None = field(default=None, repr=False)
+    """Of initial="encoder": the model's state from a past window, without a search."""
 
     def _repr_html_(self) -> str:
         rows = [

@@ -119,10 +119,10 @@ def _start(tracker: Tracker) -> np.ndarray:
     """v of the model as it is, with the records' initial states."""
     objective, valid = tracker.objective, tracker.valid
     v = objective.start()
-    if objective.n_x0:
+    if objective.starts.size:
         shown = ((u[:SHOWN, : valid.model.nu], y[:SHOWN]) for u, y in zip(*objective.data[:2], strict=True))
         x0 = [cell_state(valid.kernel, valid.model, u, y) for u, y in shown]
-        v[-objective.n_x0 :] = np.clip(x0, -1, 1).ravel()
+        v[-objective.starts.size :] = objective.starts.nearest(np.clip(x0, -1, 1))
     return v
 
 

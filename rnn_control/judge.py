@@ -52,7 +52,8 @@ class Validation:
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         kernel, model, data = objective.kernel, objective.model, objective.data
-        x0 = self.initial_states(kernel, model, data.u, data.y) if objective.n_x0 else objective.initial_states(v)
+        is_own = objective.starts.is_own
+        x0 = self.initial_states(kernel, model, data.u, data.y) if is_own else objective.initial_states(v)
         runs = kernel.simulate(model.theta(), x0, data.u)
         return self.error_on_training(objective, [yhat for _, yhat in runs])
 

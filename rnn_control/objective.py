@@ -11,6 +11,7 @@ from .certify import condition, is_proved
 from .kernel import Batch, Kernel
 from .model import Model
 from .penalty import Penalty
+from .starts import Starts
 from .weighting import Weighting
 
 LARGEST_NOISE = 0.02
@@ -25,13 +26,13 @@ class Objective:
 
     held: weights of the samples that are kept from the training, (T, ny) a record; `weighting` judges these, too.
     excess: see Bound.excess; theta: the free parameters; log scale: logarithms of the weights of a weighted condition,
-    trained with the rest (any weights prove, so the best ones need not be found first); x0: the initial states of the
-    records, if estimated.
+    trained with the rest (any weights prove, so the best ones need not be found first); x0: what `starts` makes the
+    initial states of the records from.
     """
 
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
-        estimate_x0: bool, prior: float = 1.0, prior_x0: float = 1e-4, weighting: Weighting | None = None,
+        starts: Starts, prior: float = 1.0, prior_x0: float = 1e-4, weighting: Weighting | None = None,
         held: Sequence[np.ndarray] = (),
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
@@ -44,7 +45,7 @@ class Objective:
         self.sizes = [v.numel() for v in self.free]
         self.is_free = property is None or model.by_construction(property) == method
         self.n_theta, self.n_scale = sum(self.sizes), 0 if self.is_free or method != "weighted" else model.nx
-        self.n_x0 = len(data.u) * model.nx if estimate_x0 else 0
+        self.starts = starts
         self.input_box = model.input_box()
         self.violation = None if property is None or self.is_free else Penalty(model, property, method, margin)
         self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
@@ -53,7 +54,7 @@ class Objective:
         """The same objective, and the same v, for a part of every record."""
         return Objective(
             self.model, self.kernel, data, property=self.property, method=self.method, margin=self.margin,
-            estimate_x0=self.n_x0 > 0, prior=self.prior, prior_x0=self.prior_x0, weighting=self.weighting,
+            starts=self.starts, prior=self.prior, prior_x0=self.prior_x0, weighting=self.weighting,
         )  # fmt: skip
 
     def reweigh(self, v: np.ndarray) -> None:
@@ -77,7 +78,7 @@ class Objective:
     def start(self) -> np.ndarray:
         """v of the model as it is: weights from the power iteration, records at rest."""
         theta = np.concatenate([v.detach().numpy().ravel() for v in self.free])
-        return np.concatenate([theta, self.log_scale(), np.zeros(self.n_x0)])
+        return np.concatenate([theta, self.log_scale(), np.zeros(self.starts.size)])
 
     def log_scale(self) -> np.ndarray:
         if not self.n_scale:
@@ -85,8 +86,9 @@ class Objective:
         return np.log(perron_weights(self.model.comparison(self.model.theta(), self.input_box)).numpy())
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds on v: initial states stay in the unit box, the rest is free."""
-        high = np.concatenate([np.full(self.n_theta + self.n_scale, np.inf), np.ones(self.n_x0)])
+        """Bounds on v: those of the initial states, the rest is free."""
+        high = np.full(self.n_theta + self.n_scale + self.starts.size, np.inf)
+        high[self.n_theta + self.n_scale :] = self.starts.limit
         return -high, high
 
     def load(self, v: np.ndarray) -> None:
@@ -97,9 +99,7 @@ class Objective:
 
     def initial_states(self, v: np.ndarray) -> np.ndarray:
         """(S, nx)."""
-        if not self.n_x0:
-            return np.zeros((len(self.data.u), self.model.nx))
-        return v[self.n_theta + self.n_scale :].reshape(-1, self.model.nx)
+        return self.starts.states(v[self.n_theta + self.n_scale :])
 
     def bound(self, v: np.ndarray) -> Bound | None:
         """The stability bound at v, which is loaded; None if no property is asked for."""
@@ -142,9 +142,9 @@ class Objective:
         g_theta = np.concatenate([np.zeros(f.numel()) if f.grad is None else f.grad.numpy().ravel() for f in self.free])
         g_x0 = np.zeros_like(x0)
         g_x0[pick] = x_grads / total
-        value += self.prior_x0 * float((x0[pick] ** 2).mean()) * bool(self.n_x0)
+        value += self.prior_x0 * float((x0[pick] ** 2).mean())
         g_x0[pick] += 2 * self.prior_x0 * x0[pick] / x0[pick].size
-        return value, np.concatenate([g_theta + 2 * self.decay * theta, g_scale, g_x0.ravel()[: self.n_x0]])
+        return value, np.concatenate([g_theta + 2 * self.decay * theta, g_scale, self.starts.back(g_x0)])
 
     def gauss_newton(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """J, its gradient, and the Gauss-Newton approximation of its Hessian: J'J of everything that is squared."""
@@ -152,16 +152,14 @@ class Objective:
         x0, n = self.initial_states(v), self.n_theta
         total = sum(float(w.sum()) for w in self.data.w)
         _, _, squares = self.kernel.gauss_newton(self.model.theta(), x0, self.data)
-        T = self.explicit_by_free()
+        T, X = self.explicit_by_free(), self.starts.slopes
         m, seen = len(T), np.r_[0:n, n + self.n_scale : len(v)]
-        if not self.n_x0:
-            squares, seen = squares[:m, :m], seen[:n]
-        cross = T.T @ squares[:m]
+        squares[range(m, len(squares)), range(m, len(squares))] += total * self.prior_x0 / x0.size
+        cross, own = T.T @ squares[:m, m:] @ X, X.T @ squares[m:, m:] @ X
         H = np.zeros((len(v), len(v)))
-        H[np.ix_(seen, seen)] = np.block([[cross[:, :m] @ T, cross[:, m:]], [cross[:, m:].T, squares[m:, m:]]])
+        H[np.ix_(seen, seen)] = np.block([[T.T @ squares[:m, :m] @ T, cross], [cross.T, own]])
         H *= 2 / total
         H[range(n), range(n)] += 2 * self.decay
-        H[range(n + self.n_scale, len(v)), range(n + self.n_scale, len(v))] += 2 * self.prior_x0 / max(self.n_x0, 1)
         slopes = self.penalty_slopes(v)
         return value, gradient, H + 2 * self.penalty * slopes.T @ slopes
 

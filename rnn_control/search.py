@@ -33,7 +33,7 @@ STAGES = (1.0, 10.0, 100.0)
 
 def goes_deep(objective: Objective) -> bool:
     """Whether the search will be by Levenberg-Marquardt."""
-    return objective.is_free and objective.n_theta + objective.n_x0 <= LARGEST
+    return objective.is_free and objective.n_theta + objective.starts.size <= LARGEST
 
 
 def budget(objective: Objective, epochs: int, polish: int, starts: int = 1) -> int:

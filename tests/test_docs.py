@@ -55,7 +55,8 @@ def test_links_lead_somewhere(page):
 
 APART = {
     "rnn_control": [
-        f"rnn_control.{name}" for name in ("watch", "tensorboard", "prediction", "price", "frames", "tune", "parallel")
+        f"rnn_control.{name}"
+        for name in ("watch", "tensorboard", "prediction", "starts", "noise", "price", "frames", "tune", "parallel")
     ],
     "rnn_control.interop": ["rnn_control.interop.onnx_layers"],
     "mpc": ["mpc.frames"],

@@ -10,6 +10,7 @@ from rnn_control import GRU, MODELS, REN, Contracting, Experiment, fit
 from rnn_control.kernel import make_kernel
 from rnn_control.objective import Objective
 from rnn_control.scaler import Scaler
+from rnn_control.starts import at_rest, encoded, estimated
 from rnn_control.windows import hold_out, windows
 
 
@@ -19,17 +20,19 @@ def record(samples, seed):
     return Experiment(u, truth.simulate(u), 2.0)
 
 
-def objective(model, **options):
+def objective(model, starts=estimated, window=None, **options):
     train = record(60, 0)
-    data = windows(Scaler.fit(train), train, None, 10)
-    options = dict(property=None, method="weighted", margin=0.01, estimate_x0=True) | options
+    data = windows(Scaler.fit(train), train, window, 10)
+    options = dict(property=None, method="weighted", margin=0.01, starts=starts(data, model.nx)) | options
     return Objective(model, make_kernel(model, compiled=False), data, **options)
 
 
-CASES = [*MODELS, "contracting", "penalty"]
+CASES = [*MODELS, "contracting", "penalty", "encoder"]
 
 
 def case(kind):
+    if kind == "encoder":
+        return objective(GRU(1, 1, 2), encoded, 8)
     if kind == "penalty":
         return objective(GRU(1, 1, 2), property="delta_iss", margin=0.5)
     model = Contracting(GRU(1, 1, 2), rate=0.7) if kind == "contracting" else MODELS[kind](1, 1, 2)
@@ -48,7 +51,7 @@ def test_gauss_newton_gradient_and_curvature_belong_together(kind):
 
 
 def test_curvature_is_the_hessian_where_the_residuals_vanish():
-    J = objective(quick_gru(1, 1, 2, seed=5), estimate_x0=False, prior=0.0)
+    J = objective(quick_gru(1, 1, 2, seed=5), starts=at_rest, prior=0.0)
     v = J.start()
     yhat = J.kernel.simulate(J.model.theta(), J.initial_states(v), J.data.u)[0][1]
     J.data.y[0][:] = yhat
