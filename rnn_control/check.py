@@ -25,14 +25,21 @@ import numpy as np
 __path__ = []  # or python -m would warn that the package has imported this file already
 Raw = dict[str, tuple[tuple[int, ...], bytes]]  # shape and little-endian doubles of each tensor
 FINE, WIDER = 2**256, 1 + Fraction(1, 2**43)  # the boxes of certificates are rounded: ours may be wider
-OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.MatMult: operator.matmul,
-             ast.Pow: lambda a, n: reduce(operator.mul, [a] * n)}  # fmt: skip
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.MatMult: operator.matmul}
 eye = partial(np.eye, dtype=object)
-parse = partial(json.loads, parse_constant=Fraction)  # ValueError for NaN and Infinity
 
 
 class NotChecked(Exception):
     """The file says something that this script cannot read: neither proved nor refused."""
+
+
+def once(pairs):
+    """A JSON object in which no name stands twice: readers differ in which one counts."""
+    require(len({name for name, _ in pairs}) == len(pairs), "a name stands twice in a JSON object")
+    return dict(pairs)
+
+
+parse = partial(json.loads, parse_constant=Fraction, object_pairs_hook=once)  # ValueError for NaN and Infinity
 
 
 def entrywise(f) -> Any:
@@ -98,6 +105,7 @@ class Value:
         return self.trace.channel(self._form, -up(-low), up(high))
 
     def column(self, b):
+        require(np.shape(b) in ((), (1, 1), (len(self.low), 1)), "what is added or multiplied is no column as long")
         return np.broadcast_to(np.ravel(np.asarray(b, object)), self.low.shape)
 
     def __add__(self, b):
@@ -123,6 +131,7 @@ class Value:
         return Value(*hull(*(s * t for s in (self.low, self.high) for t in (b.low, b.high))), form, self.trace)
 
     def __rmatmul__(self, W):
+        require(np.ndim(W) == 2, "a column is multiplied by what is no matrix")
         P, N = np.maximum(W, 0), np.minimum(W, 0)
         ends = P @ self.low + N @ self.high, P @ self.high + N @ self.low
         return Value(*ends, {k: product(M.T, W.T).T for k, M in self.form.items()}, self.trace)
@@ -140,7 +149,7 @@ class Trace(list):
         self.is_iss, self.has_balls = is_iss, has_balls
 
     def channel(self, p, low, high):
-        self.append((p, low, high))
+        self.append((p, exact(low), exact(high)))
         return {len(self) - 1: eye(len(low))}
 
 
@@ -154,7 +163,7 @@ def rising(v, phi, slope, steepest):
     return Value(low, high, plus(plus(rest, {"1": a[:, None]}), trace.channel({"1": one}, 0 * a, b - a)), trace)
 
 
-def sigmoid(v, s=1):
+def sigmoid(v, *, s=1):
     """s sigmoid(s v) - s + 1, which is tanh v for s = 2; its slope is even and falls with |v|."""
     near = np.frompyfunc(lambda a, b: s * max(0, a, -b), 2, 1)(v.low, v.high)
     far = s * hull(-v.low, v.high)[1]
@@ -163,7 +172,7 @@ def sigmoid(v, s=1):
 
 
 def relu(v):
-    slope = exact(v.low >= 0), exact(~(v.high <= 0))
+    slope = hull(exact(v.low >= 0), exact(~(v.high <= 0)))  # both where v is 0
     return rising(v, lambda a: (hull(a, 0 * a)[1],) * 2, slope, Fraction(1))
 
 
@@ -200,6 +209,8 @@ def run(text, names, functions, number: Any = Fraction):
                 return names[name]
             case ast.UnaryOp(op=ast.USub(), operand=a):
                 return -value(a)
+            case ast.BinOp(left=a, op=ast.Pow(), right=ast.Constant(value=int() as n)) if n > 0:
+                return reduce(operator.mul, [value(a)] * n)
             case ast.BinOp(left=a, op=sign, right=b) if type(sign) in OPERATORS:
                 return OPERATORS[type(sign)](value(a), value(b))
             case ast.Subscript(value=a, slice=ast.Slice(lower=i, upper=j, step=None)):
@@ -374,7 +385,8 @@ def linear_system(header, raw, c, groups, trace):
     names = {k: tensors[name] for k, name in header["equations"]["names"].items()}
     mid, half = (exact(header["scaler"][k]) for k in ("u_mid", "u_half"))
     u_box = exact(c["input_box"])
-    require(u_box.shape == (len(half), 2), "the input box is not one range for each input")
+    is_whole = u_box.shape == (len(half), 2) == (*half.shape, 2) == (*mid.shape, 2)
+    require(is_whole, "the input box, or that of the scaling, is not one range for each input")
     u_box = (u_box.T - mid) / half
     u = Value(-up(-u_box[0]), up(u_box[1]), {"u": eye(len(half))}, trace)
     n = len(c["scale"])
@@ -430,8 +442,9 @@ def prove(header, raw, c):
     require(groups and [*groups.values()][-1].stop == len(scale), "blocks and scale do not agree")
     trace = Trace(c["property"] == "iss", bool(balls))
     x_next, y = linear_system(header, raw, c, groups, trace)
-    gain = exact(c["gain"]) * half / std.T
-    require(gain.shape == (len(y.low), half.size), "the gains are not one for each output and input")
+    gain, size = exact(c["gain"]), (len(y.low), half.size)
+    require(np.shape(gain) == np.shape(std.T @ half) == size, "the gains are not one for each output and input")
+    gain = gain * half / std.T
     require(not any(isinstance(k, int) for k in y.form), "the read-out is not linear")
     if c["metric"] is None:
         require(Fraction(c["overshoot"]) * min(scale) >= max(scale), "the overshoot is too small")
