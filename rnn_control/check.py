@@ -383,6 +383,7 @@ def linear_system(header, raw, c, groups, trace):
     """The trace, x+ and y over the input box and an invariant box around that of the initial states."""
     tensors = {k: exact(np.frombuffer(data, "<f8").reshape(shape)) for k, (shape, data) in raw.items()}
     names = {k: tensors[name] for k, name in header["equations"]["names"].items()}
+    require(not names.keys() & {"x", "u"}, "a parameter bears the name of the states or the inputs")
     mid, half = (exact(header["scaler"][k]) for k in ("u_mid", "u_half"))
     u_box = exact(c["input_box"])
     is_whole = u_box.shape == (len(half), 2) == (*half.shape, 2) == (*mid.shape, 2)

@@ -9,9 +9,10 @@ import torch
 from checked import FAMILIES, MARGIN, verdict, written
 from zoo import BY_CONSTRUCTION, ZOO, identified, randomised, tensors
 
-from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, certify, check
+from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, LipschitzRNN, certify, check
 from rnn_control.certify import _stored
 from rnn_control.contract import contract
+from rnn_control.ops import sigmoid
 
 
 @pytest.fixture(params=[k for k in ZOO if k not in BY_CONSTRUCTION], scope="module")
@@ -87,3 +88,17 @@ def test_narrow_box_far_from_zero_is_proved(half):
     model = identified(randomised(GRU(2, 1, 4), 0, 0.05))
     scaler = dataclasses.replace(model.scaler, u_mid=np.array([300.0, -7e4]), u_half=np.array([half, half]))
     assert certify(dataclasses.replace(model, scaler=scaler), rigorous=True).holds
+
+
+class SquashedBias(LipschitzRNN):
+    """A function of parameters alone, which the checker does not read."""
+
+    def g(self, p, x):
+        return super().g(p, x) + sigmoid(p.b_y)
+
+
+def test_rigorous_refuses_what_the_checker_cannot_read():
+    model = randomised(SquashedBias(1, 1, 2), 0, 0.1)
+    assert certify(model, method="published").holds
+    refused = certify(model, method="published", rigorous=True)
+    assert not refused.holds and refused.proof.startswith("refused")

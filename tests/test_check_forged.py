@@ -42,6 +42,7 @@ FALSE = {
     "a state grows beside relu of zero": forged(BESIDE_ZERO, sizes=(1, 1, 2), state_box=[0.0, "Infinity"]),
     "a row is no column": forged("x_next = a * x\ny = x", dict(a=[[0.1, 0.2]]), (1, 2, 2)),
     "a stack of matrices is none": forged("x_next = 0.5 * x + u\ny = C @ x", dict(C=[[[9.0], [0.1]]]), gain=[[3.0]]),
+    "a parameter is called x": forged(HALF, dict(x=[[9.0]])),
     "one argument": forged("x_next = sigmoid(9.0 * x, 0)\ny = x"),
     "one middle for two inputs": forged("x_next = 0.5 * x + u[1:]\ny = x", None, (2, 1, 1), dict(u_mid=[0.0])),
     "one unit for two outputs": forged("x_next = 0.5 * x\ny = vcat(x, x)", None, (1, 2, 1), dict(y_std=[1.0])),
