@@ -136,9 +136,6 @@ class Increment(ops.Value):
     def __rsub__(self, other) -> "Increment":
         return other + self * -1.0
 
-    def __pow__(self, k: int) -> "Increment":
-        return self if k == 1 else self * self ** (k - 1)
-
     def tanh(self) -> "Increment":
         return self._through(np.tanh, lambda a: 4 * expit(2 * a) * expit(-2 * a))
 
@@ -146,7 +143,7 @@ class Increment(ops.Value):
         return self._through(expit, lambda a: expit(a) * expit(-a))  # 1 - sigmoid would round to zero
 
     def relu(self) -> "Increment":
-        slope = 1.0 * (self.lo >= 0), 1.0 * (self.hi > 0)
+        slope = 1.0 * (self.lo > 0), 1.0 * (self.hi >= 0)  # both where v is 0
         return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), self.L, slope)
 
     def _through(self, phi, slope) -> "Increment":

@@ -8,6 +8,7 @@ from torch import Tensor
 from .barrier import Inequality, Point, centre
 from .bounds import Bound
 from .channels import Channels, trace
+from .check import NotChecked
 from .model import Model, Params
 
 SPARE = 0.05
@@ -24,7 +25,8 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
     """The bound in the metric P for |u| <= u_max and states in an invariant box (None: all states).
 
     P and the multipliers come from `best_rate` and `least_gain`; what counts is that `is_positive` finds the inequality
-    true of them. Residual rate - 1; infinite where the cell multiplies values that have no bound.
+    true of them. Residual rate - 1; infinite where the cell multiplies values that have no bound, or has an
+    operation that channels do not know.
     """
     c = bounded_channels(model, p, u_max, box)
     if c is None:
@@ -38,11 +40,14 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
 
 
 def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Channels | None:
-    """The channels of a model; None if a parameter is not finite or a product has no bound."""
+    """The channels of a model; None if a parameter is not finite, a product has no bound, or f is none of channels."""
     if not all(torch.isfinite(v).all() for v in p.values()):
         return None
     radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
-    c = trace(model, p, radius, u_max.detach().numpy())
+    try:
+        c = trace(model, p, radius, u_max.detach().numpy())
+    except NotChecked:
+        return None
     return c if all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)) else None
 
 
