@@ -44,7 +44,7 @@ def reactor():
 
 def halves(train, test):
     """The end of the training part validates; the test part gets the names and units of the training part."""
-    train, valid, _ = train.split(0.75, 0.2499)
+    train, valid, _ = train.split(0.75, 0.24)
     return (
         train,
         valid,
