@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from .certificate import Certificate
-from .certify import TRAINABLE, certify
+from .certify import certify
 from .contract import CertificateError, contract, roomiest_method
 from .data import Experiment
 from .diagnose import warn
 from .drift import follow_drift, warn_of_drift
 from .finish import finish
+from .fit_options import check_numbers, check_options
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
@@ -30,13 +31,10 @@ from .prediction import predictor
 from .readout import fit_readout
 from .scaler import Scaler
 from .search import Found, budget, goes_deep, optimise
-from .starts import Encoder, at_rest, encoded, estimated
+from .starts import STARTS, Encoder
 from .watch import Bar, Step
 from .weighting import Weighting
 from .windows import hold_out, ramps, windows
-
-STARTS = {"estimated": estimated, "washout": at_rest, "encoder": encoded}
-"""Where the initial states of the training records come from."""
 
 
 def fit(
@@ -106,8 +104,8 @@ def fit(
     on the way that had no proof, is returned with a warning.
     Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
     """
-    _check_options(model, train, valid, certificate, method, initial, drift)
-    _check_numbers(margin=margin, washout=washout, epochs=epochs, polish=polish, rate=rate, prior=prior)
+    check_options(model, train, valid, certificate, method, initial, drift)
+    check_numbers(margin=margin, washout=washout, epochs=epochs, polish=polish, rate=rate, prior=prior)
     started, drawn = time.perf_counter(), {k: v.clone() for k, v in model.state_dict().items()}
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)
     kernel = make_kernel(model)
@@ -219,43 +217,6 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Cert
         "a longer record, or compare certificate=None",
         stacklevel=4,
     )
-
-
-def _check_options(model, train, valid, certificate, method, initial, drift):
-    if isinstance(model, IdentifiedModel) or not isinstance(model, Model):
-        raise ValueError(f"model is a {type(model).__name__}; give an architecture such as GRU(nu=2, ny=2, size=8)")
-    if (model.nu, model.ny) != (train.nu, train.ny):
-        raise ValueError(
-            f"the model has nu = {model.nu}, ny = {model.ny}; the data have {train.nu} inputs {train.u_names} and "
-            f"{train.ny} outputs {train.y_names}"
-        )
-    channels = ("u_names", "y_names", "u_units", "y_units", "dt")
-    if valid is not None and any(getattr(valid, k) != getattr(train, k) for k in channels):
-        raise ValueError("train and valid have different channels, units or sampling times; split one Experiment")
-    if certificate is not None and certificate not in TRAINABLE:
-        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(TRAINABLE)} or None")
-    held = [name for name in TRAINABLE if model.by_construction(name)]
-    if certificate is not None and held and certificate not in held:
-        raise ValueError(
-            f"the model has {held[0]} by construction, not {certificate}; ask for certificate={held[0]!r}, or build it "
-            f"with property={certificate!r}"
-        )
-    if method != "auto" and method not in TRAINABLE.get(certificate or "", ("auto",)):
-        raise ValueError(
-            f"method is {method!r}; for {certificate} choose auto, {', '.join(TRAINABLE.get(certificate or '', ()))}"
-        )
-    if initial not in STARTS:
-        raise ValueError(f"initial is {initial!r}; choose from {', '.join(STARTS)}")
-    if drift not in ("auto", None):
-        raise ValueError(f'drift is {drift!r}; choose "auto" or None')
-
-
-def _check_numbers(**numbers):
-    for name, value in numbers.items():
-        if not (np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value}; it must not be negative")
-    if not 0 < numbers["margin"] < 1:
-        raise ValueError(f"margin is {numbers['margin']}; it must lie between 0 and 1, e.g. 0.01")
 
 
 def _version() -> str:

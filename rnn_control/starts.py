@@ -77,6 +77,10 @@ def encoded(data: Batch, nx: int) -> Starts:
     return Starts(sparse.csr_array(sparse.kron(read, sparse.eye_array(nx))), nx)
 
 
+STARTS = {"estimated": estimated, "washout": at_rest, "encoder": encoded}
+"""Where the initial states of the training records come from."""
+
+
 def features(u: np.ndarray, y: np.ndarray) -> np.ndarray:
     """What an encoder reads of a window u (s, nu), y (s, ny), normalised."""
     return np.concatenate([[1.0], u.ravel(), y.ravel()])

@@ -37,7 +37,7 @@ LEVELS = (
     "starts",
     "objective parallel",
     "construct prediction levenberg near_linear interop interop.onnx_layers readiness",
-    "judge noise",
+    "judge noise fit_options",
     "search fit_result",
     "floor against_linear price drift finish",
     "fit",

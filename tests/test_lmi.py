@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from zoo import ZOO, cascade_of_three, identified, randomised, tensors
+from zoo import ZOO, cascade_of_three, identified, randomised
 
-from rnn_control import ESN, GRU, LipschitzRNN, certify, ops
+from rnn_control import ESN, GRU, LipschitzRNN, certify
 from rnn_control.barrier import Inequality, Point
 from rnn_control.bounds import two_norm
 from rnn_control.channels import trace
@@ -236,50 +236,3 @@ def test_best_method_tries_the_inequality_on_small_models_only():
 def test_too_large_a_model_is_refused_with_a_sentence():
     with pytest.raises(ValueError, match="too many"):
         certify(ESN(1, 1, 150), method="lmi")
-
-
-class Product(GRU):
-    """A cell with products of what has no bound."""
-
-    def f(self, p, x, u):
-        return 0.5 * x + 0.1 * x * (p.Wr @ u) ** 2 + 0.1 * ops.relu(x) * x
-
-    def comparison(self, p, u_max):
-        return super().comparison(p, u_max)._replace(state_box=None)
-
-
-def test_product_of_unbounded_states_is_refused():
-    certificate = certify(Product(1, 1, 2), method="lmi")
-    assert not certificate.holds and certificate.residual == np.inf
-
-
-class Power(GRU):
-    """A cell with a power that no channel bounds, and one with a relu of what is zero."""
-
-    def f(self, p, x, u):
-        return 0.3 * x + 0.1 * p.Wr @ u + 0.1 * (ops.tanh(x) + 1.5) ** p.bz[:1]
-
-
-class Idle(GRU):
-    def f(self, p, x, u):
-        return 0.5 * x + 0.1 * p.Wr @ u + p.Ur @ ops.relu(0.0 * x)
-
-
-def test_operation_that_no_channel_bounds_is_refused_and_other_methods_go_on():
-    certificate = certify(Power(1, 1, 2), method="lmi")
-    assert not certificate.holds and certificate.residual == np.inf
-    assert {c.method for c in certify(Power(1, 1, 2)).others} < {"published", "weighted", "lmi"}
-
-
-def test_relu_of_nothing_has_both_slopes():
-    model = Idle(1, 1, 2)
-    c = trace(model, model.theta(), np.ones(2), np.ones(1))
-    assert (c.lo <= c.hi).all() and certify(model, method="lmi").rate > 0.5
-
-
-def test_saturated_gate_keeps_its_channels():
-    model = GRU(1, 1, 3)
-    with torch.no_grad():
-        tensors(model)["bz"].fill_(60.0)
-    c = trace(model, model.theta(), np.ones(3), np.ones(1))
-    assert len(c.p) == 15 and (c.lo < c.hi).all()

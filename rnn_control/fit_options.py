@@ -1,0 +1,51 @@
+"""What a training is not begun with: options that do not fit each other, the model or the records."""
+
+import numpy as np
+
+from .certify import TRAINABLE
+from .data import Experiment
+from .identified import IdentifiedModel
+from .model import Model
+from .starts import STARTS
+
+
+def check_options(
+    model: Model, train: Experiment, valid: Experiment | None, certificate: str | None, method: str, initial: str,
+    drift: str | None,
+) -> None:  # fmt: skip
+    """Raises ValueError with what is wrong and how to mend it."""
+    if isinstance(model, IdentifiedModel) or not isinstance(model, Model):
+        raise ValueError(f"model is a {type(model).__name__}; give an architecture such as GRU(nu=2, ny=2, size=8)")
+    if (model.nu, model.ny) != (train.nu, train.ny):
+        raise ValueError(
+            f"the model has nu = {model.nu}, ny = {model.ny}; the data have {train.nu} inputs {train.u_names} and "
+            f"{train.ny} outputs {train.y_names}"
+        )
+    channels = ("u_names", "y_names", "u_units", "y_units", "dt")
+    if valid is not None and any(getattr(valid, k) != getattr(train, k) for k in channels):
+        raise ValueError("train and valid have different channels, units or sampling times; split one Experiment")
+    if certificate is not None and certificate not in TRAINABLE:
+        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(TRAINABLE)} or None")
+    held = [name for name in TRAINABLE if model.by_construction(name)]
+    if certificate is not None and held and certificate not in held:
+        raise ValueError(
+            f"the model has {held[0]} by construction, not {certificate}; ask for certificate={held[0]!r}, or build it "
+            f"with property={certificate!r}"
+        )
+    if method != "auto" and method not in TRAINABLE.get(certificate or "", ("auto",)):
+        raise ValueError(
+            f"method is {method!r}; for {certificate} choose auto, {', '.join(TRAINABLE.get(certificate or '', ()))}"
+        )
+    if initial not in STARTS:
+        raise ValueError(f"initial is {initial!r}; choose from {', '.join(STARTS)}")
+    if drift not in ("auto", None):
+        raise ValueError(f'drift is {drift!r}; choose "auto" or None')
+
+
+def check_numbers(**numbers: float) -> None:
+    """Raises ValueError for what is not a number from 0 on, and for a margin of one and more."""
+    for name, value in numbers.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is {value}; it must not be negative")
+    if not 0 < numbers["margin"] < 1:
+        raise ValueError(f"margin is {numbers['margin']}; it must lie between 0 and 1, e.g. 0.01")

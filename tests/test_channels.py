@@ -1,0 +1,55 @@
+"""Cells whose channels are odd: what has no bound, what is no channel at all, what is saturated or nothing."""
+
+import numpy as np
+import torch
+from zoo import tensors
+
+from rnn_control import GRU, certify, ops
+from rnn_control.channels import trace
+
+
+class Product(GRU):
+    """A cell with products of what has no bound."""
+
+    def f(self, p, x, u):
+        return 0.5 * x + 0.1 * x * (p.Wr @ u) ** 2 + 0.1 * ops.relu(x) * x
+
+    def comparison(self, p, u_max):
+        return super().comparison(p, u_max)._replace(state_box=None)
+
+
+def test_product_of_unbounded_states_is_refused():
+    certificate = certify(Product(1, 1, 2), method="lmi")
+    assert not certificate.holds and certificate.residual == np.inf
+
+
+class Power(GRU):
+    """A cell with a power that no channel bounds, and one with a relu of what is zero."""
+
+    def f(self, p, x, u):
+        return 0.3 * x + 0.1 * p.Wr @ u + 0.1 * (ops.tanh(x) + 1.5) ** p.bz[:1]
+
+
+class Idle(GRU):
+    def f(self, p, x, u):
+        return 0.5 * x + 0.1 * p.Wr @ u + p.Ur @ ops.relu(0.0 * x)
+
+
+def test_operation_that_no_channel_bounds_is_refused_and_other_methods_go_on():
+    certificate = certify(Power(1, 1, 2), method="lmi")
+    assert not certificate.holds and certificate.residual == np.inf
+    assert {c.method for c in certify(Power(1, 1, 2)).others} < {"published", "weighted", "lmi"}
+
+
+def test_relu_of_nothing_has_both_slopes():
+    model = Idle(1, 1, 2)
+    c = trace(model, model.theta(), np.ones(2), np.ones(1))
+    assert (c.lo <= c.hi).all() and certify(model, method="lmi").rate > 0.5
+
+
+def test_saturated_gate_keeps_its_channels():
+    model = GRU(1, 1, 3)
+    with torch.no_grad():
+        tensors(model)["bz"].fill_(60.0)
+    c = trace(model, model.theta(), np.ones(3), np.ones(1))
+    assert len(c.p) == 15 and (c.lo < c.hi).all()
