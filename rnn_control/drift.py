@@ -25,11 +25,11 @@ from .wrapped import Wrapped
 
 SHARE = 0.1
 """Of the squared residuals; a drift that explains less is not looked for (records without one show at most 0.03)."""
-SURE = 1
+SURE = 2
 """Times what a ramp explains of as many independent residuals by chance."""
 SMALLEST = 0.01
 """Root mean square, in deviations of the outputs, of what a drift does that is worth a search."""
-LARGEST_ERROR = 0.3
+LARGEST_ERROR = 0.2
 """Root mean square of the residuals, likewise, beyond which they tell more of the model than of a load."""
 GAIN = 0.9
 """Share of the validation error that a search with a drift has to reach to be kept."""
