@@ -148,16 +148,16 @@ RECORDS |= {"Silverbox [mV]": silverbox, "Wiener-Hammerstein [mV]": wiener_hamme
 def judged(record, kind, certificate):
     """Medians over seeds of the scores, their list, median error on the validation part, wall and CPU seconds."""
 
-    def trained(*parts):
+    def trained(seed, *parts):
         model = MODELS[kind](record.train.nu, record.train.ny, seed=seed)
         return fit(model, *parts, certificate=certificate, seed=seed)
 
     found = []
     for seed in SEEDS:
         started = sum(os.times()[:4])
-        result = trained(record.train, record.valid)
+        result = trained(seed, record.train, record.valid)
         spent = sum(os.times()[:4]) - started
-        by = result if record.valid else trained(*record.train.split(*FOR_CHOICE)[:2])
+        by = result if record.valid else trained(seed, *record.train.split(*FOR_CHOICE)[:2])
         found.append((record.scores(result.model), by.history["valid"][by.best_iteration], result.seconds, spent))
     scores, held, wall, cpu = zip(*found, strict=True)
     medians = [statistics.median(column) for column in zip(*scores, strict=True)]

@@ -7,7 +7,6 @@ import torch
 from numpy.linalg import LinAlgError
 from torch import Tensor
 
-from .growth import parts
 from .kernel import Batch, Kernel
 from .linear_start import AMPLITUDE, STARTS, imitate, linear_states
 from .model import Model
@@ -15,6 +14,7 @@ from .readout import fit_readout
 from .realisation import triangular
 from .refine import initial_state
 from .subspace import StateSpace, allows, subspace
+from .windows import parts
 
 LARGEST_ORDER = 10
 """States of the linear model at most."""

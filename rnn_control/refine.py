@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.fft import irfft, rfft
-from scipy.fft import next_fast_len
 
+from .beginnings import beginnings
+from .scan import scan
 from .subspace import StateSpace
 
 PRIOR = 1e-3
 """Weight of |x0|^2 beside the mean squared output error, as for every other model."""
+ITERATIONS = 30
+"""Of Levenberg-Marquardt at most, on the first part of a record."""
 
 
 def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -22,15 +24,23 @@ def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray) -> np.ndarra
     )
 
 
-def refine(
-    start: StateSpace, us: Sequence[np.ndarray], ys: Sequence[np.ndarray], iterations: int = 30, gain: float = 1e-4
-) -> StateSpace:
+def refine(start: StateSpace, us: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> StateSpace:
     """The system that minimises sum |y - yhat|^2 over the records, from `start`: Levenberg-Marquardt.
 
-    The states' basis is free, so the normal equations are singular; the damping decides. Steps to an unstable A count
-    as no improvement. Ends where a step gains less than the share `gain`.
+    On the beginnings of long records first, then on ever more of them, at most half as many steps each time. The
+    states' basis is free, so the normal equations are singular; the damping decides. Steps to an unstable A count as no
+    improvement.
     Reference: L. Ljung (1999), System Identification, sections 7.5 (output error) and 10.2.
     """
+    lengths = [len(u) for u in us]
+    for k, ends in enumerate((*beginnings(lengths), lengths)):
+        u, y = ([record[:end] for record, end in zip(records, ends, strict=True)] for records in (us, ys))
+        start = _refine(start, u, y, max(ITERATIONS >> k, 1))
+    return start
+
+
+def _refine(start, us, ys, iterations: int, gain: float = 1e-4) -> StateSpace:
+    """Ends where a step gains less than the share `gain`."""
     x0s = np.stack([initial_state(start, u, y) for u, y in zip(us, ys, strict=True)])
     system, cost, damping = start, _cost(start, x0s, us, ys), 1e-3
     for _ in range(iterations):
@@ -80,16 +90,15 @@ def _normal_equations(system, x0s, us, ys) -> tuple[np.ndarray, np.ndarray]:
 def _derivatives(system, x0, u, y) -> tuple[np.ndarray, np.ndarray]:
     """Errors (T ny,) and J (T ny, parameters) of one record.
 
-    By (A, B)_ij the output moves by sum_l C A^(k-1-l) e_i (x, u)_j(l), a convolution; by x0 it moves by C A^k.
+    By (A, B)_ij the output moves by R e_i for R(k+1) = R(k) A + C (x, u)_j(k), and by x0 it moves by C A^k.
     """
-    (_, _, C, b), (T, ny), n = system, y.shape, len(x0)
+    (A, _, C, b), (T, ny), n = system, y.shape, len(x0)
     X, Gamma = system.states(x0, u), system.observability(T)
     drive = np.hstack([X, u])
-    forced, size = drive.shape[1] * n, next_fast_len(2 * T - 1, real=True)
-    spectrum = np.einsum("kom,kj->kojm", rfft(Gamma, size, 0), rfft(drive, size, 0))
-    moved = irfft(spectrum, size, 0)[: T - 1].reshape(T - 1, ny, forced)
+    forced = drive.shape[1] * n
     J = np.zeros((T, ny, forced + ny * n + ny + n))
-    J[1:, :, :forced], J[:, :, -n:] = moved, Gamma
+    J[:, :, :forced] = scan(np.einsum("tj,on->tojn", drive, C), A).reshape(T, ny, forced)
+    J[:, :, -n:] = Gamma
     for j in range(ny):
         J[:, j, forced + j * n : forced + (j + 1) * n] = X
         J[:, j, forced + ny * n + j] = 1

@@ -11,10 +11,10 @@ import torch
 from scipy.optimize import Bounds, minimize
 
 from .contract import CertificateError, contract
-from .growth import parts
 from .judge import Tracker
 from .levenberg import LARGEST, levenberg
 from .objective import Objective
+from .windows import parts
 
 
 class Found(NamedTuple):

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.linalg import lstsq, svd
+from numpy.linalg import lstsq, qr, svd
 from scipy.linalg import solve_discrete_lyapunov
+
+from .scan import scan
 
 LARGEST_RADIUS = 0.999
 """Spectral radius from which on a start is shrunk: a free run of it has to stay finite."""
@@ -20,12 +22,8 @@ class StateSpace(NamedTuple):
     b: np.ndarray
 
     def states(self, x0: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """x(0) .. x(T-1), (T, n), for x0 (n,) and u (T, nu); by doubling: the last 1, 2, 4, .. inputs, then all."""
-        X, power, span = np.vstack([x0, u[:-1] @ self.B.T])[: len(u)], self.A.T, 1
-        while span < len(X):
-            X[span:] += X[:-span] @ power
-            power, span = power @ power, 2 * span
-        return X
+        """x(0) .. x(T-1), (T, n), for x0 (n,) and u (T, nu)."""
+        return scan(u @ self.B.T, self.A.T, x0)
 
     def simulate(self, x0: np.ndarray, u: np.ndarray) -> np.ndarray:
         """y(0) .. y(T-1), (T, ny)."""
@@ -90,11 +88,12 @@ def subspace(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], orders: Sequenc
     u_mean, y_mean = np.concatenate(us).mean(0), np.concatenate(ys).mean(0)
     Z, Y, U, kept = _pasts([u - u_mean for u in us], [y - y_mean for y in ys], lags)
     ny, width = Y.shape[1], ys[0].shape[1] + us[0].shape[1]
-    theta = lstsq(Z, Y, 1e-10)[0].T  # (ny, p (ny + nu)), most recent lag last
+    Q, Z = qr(Z)
+    theta = lstsq(Z, Q.T @ Y, 1e-10)[0].T  # (ny, p (ny + nu)), most recent lag last
     OK = np.zeros((lags * ny, Z.shape[1]))
     for row in range(lags):
         OK[row * ny : (row + 1) * ny, row * width :] = theta[:, : Z.shape[1] - row * width]
-    X_all = (svd(Z @ OK.T, full_matrices=False)[0] * len(Z) ** 0.5)[:, : max(orders)]
+    X_all = Q @ svd(Z @ OK.T, full_matrices=False)[0][:, : max(orders)] * len(Y) ** 0.5
     systems = (_regress(X_all[:, :n], Y, U, kept) for n in orders)
     return [s._replace(b=y_mean - s.dc_gain() @ u_mean) for s in systems]
 

@@ -1,9 +1,10 @@
-"""What a training scores: windows of records, and the ends of them that are kept to judge it."""
+"""What a training scores: windows of records, their beginnings, and the ends of them that are kept to judge it."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from .beginnings import beginnings
 from .data import Experiment
 from .literal import Batch
 from .scaler import Scaler
@@ -47,6 +48,12 @@ def cut(length: int, window: int | None, washout: int) -> Iterator[slice]:
 def skipped(length: int, window: int | None, washout: int) -> int:
     """Samples at the start of each window whose errors do not count."""
     return min(washout, min(window or length, length) // 4)
+
+
+def parts(data: Batch) -> Iterator[Batch]:
+    """The beginnings of all records that a deep search begins with."""
+    for ends in beginnings([len(u) for u in data.u]):
+        yield Batch(*([a[:end] for a, end in zip(part, ends, strict=True)] for part in data))
 
 
 def hold_out(data: Batch) -> list[np.ndarray]:

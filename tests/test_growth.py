@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from rnn_control import ESN, GRU, MODELS, Experiment, fit
-from rnn_control.growth import parts
 from rnn_control.kernel import Batch, make_kernel
 from rnn_control.near_linear import near_linear
+from rnn_control.windows import parts
 
 
 def oscillator(samples, seed):
