@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.linalg import lstsq, qr, svd
-from scipy.linalg import solve_discrete_lyapunov
+from scipy.linalg import matrix_balance, solve_discrete_lyapunov
 
 from .scan import scan
 
@@ -57,15 +57,17 @@ class StateSpace(NamedTuple):
     def balanced(self, order: int | None = None) -> "StateSpace":
         """The balanced realisation of a stable system, cut to its first `order` states; ||A||_2 <= 1.
 
+        The states' units are mended first: the Gramians may be too ill-conditioned for doubles otherwise.
         Reference: Pernebo and Silverman (1982), IEEE Trans. Automatic Control 27(2).
         """
-        P = solve_discrete_lyapunov(self.A, self.B @ self.B.T)
-        Q = solve_discrete_lyapunov(self.A.T, self.C.T @ self.C)
-        Lp, Lq = _root(P), _root(Q)
+        whole = np.block([[abs(self.A), abs(self.B).sum(1)[:, None]], [abs(self.C).sum(0), np.zeros(1)]])
+        units = matrix_balance(whole, permute=False, separate=True)[1][0]
+        A, B, C, b = self.transformed(np.diag(units[-1] / units[:-1]))
+        Lp, Lq = _root(solve_discrete_lyapunov(A, B @ B.T)), _root(solve_discrete_lyapunov(A.T, C.T @ C))
         U, s, Vt = svd(Lq.T @ Lp)
         n = min(order or len(s), int((s > 1e-9 * s[0]).sum()))
         T, inverse = (U[:, :n] / s[:n] ** 0.5).T @ Lq.T, Lp @ Vt[:n].T / s[:n] ** 0.5
-        return StateSpace(T @ self.A @ inverse, T @ self.B, self.C @ inverse, self.b)
+        return StateSpace(T @ A @ inverse, T @ B, C @ inverse, b)
 
 
 def subspace(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], orders: Sequence[int]) -> list[StateSpace]:

@@ -76,6 +76,12 @@ def test_derivatives_of_the_free_run_equal_differences():
     assert_allclose(_derivatives(moved, starts[0], u, y)[0] - error, -J @ step, atol=1e-9)
 
 
+def test_balanced_realisation_does_not_depend_on_the_units_of_the_states():
+    units = np.diag(10.0 ** np.linspace(-9, 9, len(TRUTH.A)))
+    found, expected = (abs(system.balanced().A) for system in (TRUTH.transformed(units), TRUTH))
+    assert_allclose(found, expected, atol=1e-9)
+
+
 def test_balanced_realisation_has_norm_one_at_most():
     balanced = TRUTH.balanced()
     assert np.linalg.norm(balanced.A, 2) <= 1
