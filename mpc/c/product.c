@@ -63,15 +63,37 @@ TILE add_tile(int cols, int m, int n, const double *A, const double *b, int ldb,
   else add_one(cols, m, n, A + j - done, b, ldb, c + j - done, ldc, done);
 }
 
+/* one column, four vectors of its rows, the even and the odd k apart: no sum waits for the one before */
+TILE add_four(int m, int n, const double *a, const double *y, double *z) {
+  Lanes s[4], t[4], zero = {0};
+  int k = 0;
+  UNROLL for (int i = 0; i < 4; ++i) s[i] = *(Lanes *)(z + i * LANES), t[i] = zero;
+  for (; k + 1 < n; k += 2, a += 2 * m) {
+    UNROLL for (int i = 0; i < 4; ++i) s[i] += *(const Lanes *)(a + i * LANES) * y[k];
+    UNROLL for (int i = 0; i < 4; ++i) t[i] += *(const Lanes *)(a + m + i * LANES) * y[k + 1];
+  }
+  for (; k < n; ++k) {
+    UNROLL for (int i = 0; i < 4; ++i) s[i] += *(const Lanes *)(a + i * LANES) * y[k];
+  }
+  UNROLL for (int i = 0; i < 4; ++i) *(Lanes *)(z + i * LANES) = s[i] + t[i];
+}
+
 NOINLINE static void add_product(int m, int n, int cols, const double *A, const double *b, int ldb, double *c, int ldc) {
-  int tiled = m < LANES ? 0 : cols - cols % 2;
+  int tiled = cols - cols % 2, j = 0;
+  if (m < LANES) {
+    add_columns(m, n, cols, A, b, ldb, c, ldc);
+    return;
+  }
   /* rows outside: those of A stay in the nearest cache for all columns */
-  for (int j = 0; tiled && j < m; j += j + 2 * LANES <= m ? 2 * LANES : LANES) {
+  for (; tiled && j < m; j += j + 2 * LANES <= m ? 2 * LANES : LANES) {
     int i = 0;
     for (; i + 6 <= tiled; i += 6) add_tile(6, m, n, A, b + i * ldb, ldb, c + i * ldc, ldc, j);
     for (; i < tiled; i += 2) add_tile(2, m, n, A, b + i * ldb, ldb, c + i * ldc, ldc, j);
   }
-  add_columns(m, n, cols - tiled, A, b + tiled * ldb, ldb, c + tiled * ldc, ldc);
+  if (tiled == cols) return;
+  b += tiled * ldb, c += tiled * ldc;
+  for (j = 0; j + 4 * LANES <= m; j += 4 * LANES) add_four(m, n, A + j, b, c + j);
+  for (; j < m; j += j + 2 * LANES <= m ? 2 * LANES : LANES) add_tile(1, m, n, A, b, ldb, c, ldc, j);
 }
 #else
 #define add_product add_columns

@@ -34,12 +34,14 @@ static void tanh_block(double *x) {
 }
 
 NOINLINE static void tanh_all(int n, const double *from, double *to) {
-  double x[AT_ONCE];
-  for (int first = 0; first < n; first += AT_ONCE) {
-    int count = n - first < AT_ONCE ? n - first : AT_ONCE;
-    memset(x, 0, sizeof x);
-    memcpy(x, from + first, count * sizeof *x);
+  double x[AT_ONCE] = {0};
+  for (; n >= AT_ONCE; n -= AT_ONCE, from += AT_ONCE, to += AT_ONCE) {
+    memcpy(x, from, sizeof x);
     tanh_block(x);
-    memcpy(to + first, x, count * sizeof *x);
+    memcpy(to, x, sizeof x);
   }
+  if (!n) return;
+  memcpy(x, from, n * sizeof *x);
+  tanh_block(x);
+  memcpy(to, x, n * sizeof *x);
 }
