@@ -85,9 +85,9 @@ def load(key: tuple[str, ...], make: Callable[[], Iterator[str]]) -> ctypes.CDLL
         warnings.warn(text, RuntimeWarning, stacklevel=5)
         return None
     p, i, d = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
-    library.solve.argtypes, library.solve.restype = [p, p, p, p, p, p, p, i, d, d], i
+    library.solve.argtypes, library.solve.restype = [p, p, p, p, p, i, d, d], i
     library.prepare.argtypes, library.prepare.restype = [p, p, p, p], i
-    library.finish.argtypes, library.finish.restype = [p, p, p, p, p, p, p, d], i
+    library.finish.argtypes, library.finish.restype = [p, p, p, p, p, d], i
     library.find_rest.argtypes, library.find_rest.restype = [p, p, p, p, p], i
     for size in (library.work_size, library.rows_offset, library.rows_end, library.rest_size):
         size.argtypes, size.restype = [], ctypes.c_size_t

@@ -1,6 +1,7 @@
 """The horizon problem in its moves alone, for models with many states and few inputs: roll-out, dense QP, search."""
 
 import ctypes
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,11 @@ class CondensedSolver:
         self.is_compiled = self.library is not None
         cell = None if self.is_compiled else build_cell(p.system, p.scales)
         self._solve = CompiledSQP(self.library, p, settings) if cell is None else NumpySQP(cell, p, settings)
-        self._moves = np.array(p.blocks)
         self._prepared = False
 
     def prepare(self, situation: Situation, guess: Plan) -> None:
         """The part of an iteration from guess that needs no more than a forecast of x and d; solve does the rest."""
-        self._prepared = self._solve.prepare(self._problem.pack(situation), self._first_guess(guess))
+        self._prepared = self._solve.prepare(situation, self._first_guess(guess))
 
     def forget(self) -> None:
         """The next solve starts from the guess that it is given."""
@@ -47,26 +47,20 @@ class CondensedSolver:
 
     def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
         """The optimal plan, its cost, how it ended, and whether it converged or made the iterations it was allowed."""
-        p, s = self._problem, self._problem.scales
-        max_iter = MAX_ITER if self.iterations is None else self.iterations
-        now, by = p.pack(situation), situation.shift / s.u_half
+        p = self._problem
         if self._prepared:
-            found = self._solve.finish(now, by, self.tol)
+            status, plan, cost = self._solve.finish(situation, self.tol)
         else:
-            found = self._solve(now, self._first_guess(guess), by, max_iter, self.tol, self.max_time)
+            max_iter = MAX_ITER if self.iterations is None else self.iterations
+            status, plan, cost = self._solve(situation, self._first_guess(guess), max_iter, self.tol, self.max_time)
         self._prepared = False
-        plan = Plan(
-            u=(s.u_mid + s.u_half * found.u)[self._moves],
-            x=s.x_mid + s.x_half * found.x,
-            slack=p.excess(s.y_mid + s.y_range * found.y),
-        )
-        done = found.status == SOLVED or (found.status == STOPPED and self.iterations is not None)
-        return plan, found.cost * p.cost_unit, REASONS[found.status], done and bool(np.isfinite(found.cost))
+        done = status == SOLVED or (status == STOPPED and self.iterations is not None)
+        return p.unpack(plan), cost * p.cost_unit, REASONS[status], done and isfinite(cost)
 
     def _first_guess(self, guess: Plan) -> np.ndarray:
-        """Moves (moves, nu), scaled."""
+        """Moves, scaled, one after the other."""
         s = self._problem.scales
-        return ((guess.u - s.u_mid) / s.u_half)[self._problem.first_stage]
+        return ((guess.u - s.u_mid) / s.u_half)[self._problem.first_stage].ravel()
 
     def rows(self) -> np.ndarray:
         """Rows (n, 2) at work in the last QP, index and side, where the next one starts."""
@@ -80,39 +74,34 @@ class CompiledSQP:
     """One controller's memory, and the compiled solver working in it; call and result as NumpySQP's."""
 
     def __init__(self, library: Any, problem: HorizonProblem, settings: np.ndarray):
-        sys, N = problem.system, problem.N
-        self._library = library
-        self._settings, self._now = settings.copy(), np.zeros(problem.size_of_situation)
-        shape = 2, sys.nu  # u_low, u_high
-        self._given, self._box = (a[_box(problem)].reshape(shape) for a in (settings, self._settings))
+        sys, moves = problem.system, len(problem.first_stage)
+        self._library, self._problem = library, problem
+        self._settings, self._now = settings, np.zeros(problem.size_of_situation)
         self._work = np.zeros(library.work_size() // 8 + 1)
-        self._u, self._x = np.zeros((len(problem.first_stage), sys.nu)), np.zeros((N, sys.nx))
-        self._y, self._report = np.zeros((N, sys.ny)), np.zeros(2)
-        memory = (self._settings, self._now, self._work, self._u, self._x, self._y, self._report)
+        self._plan, self._report = np.zeros(moves * sys.nu + problem.N * (sys.nx + sys.ny)), np.zeros(2)
+        self._u = self._plan[: moves * sys.nu]
+        memory = (self._settings, self._now, self._work, self._plan, self._report)
         self._pointers = tuple(ctypes.c_void_p(a.ctypes.data) for a in memory)
         # row, side (and two more) of every row, then how many are at work: the end of struct QP
         row, end = (library.rows_offset() // 4, library.rows_end() // 4)
         self._rows = self._work.view(np.int32)[row:end]
 
-    def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
-        self._now[:], self._u[:] = now, u
-        np.add(self._given, by, out=self._box)
-        return self._found(self._library.solve(*self._pointers, max_iter, tol, max_time))
+    def __call__(self, now: Situation, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
+        self._problem.pack(now, self._now)
+        self._u[:] = u
+        status = self._library.solve(*self._pointers, max_iter, tol, max_time)
+        return Found(status, self._plan, self._report.item(0))
 
-    def prepare(self, now: np.ndarray, u: np.ndarray) -> bool:
+    def prepare(self, now: Situation, u: np.ndarray) -> bool:
         """See NumpySQP.prepare."""
-        self._now[:], self._u[:] = now, u
+        self._problem.pack(now, self._now)
+        self._u[:] = u
         return bool(self._library.prepare(*self._pointers[:4]))
 
-    def finish(self, now: np.ndarray, by: Any, tol: float) -> Found:
+    def finish(self, now: Situation, tol: float) -> Found:
         """See NumpySQP.finish."""
-        self._now[:] = now
-        np.add(self._given, by, out=self._box)
-        return self._found(self._library.finish(*self._pointers, tol))
-
-    def _found(self, status: int) -> Found:
-        cost, iterations = self._report
-        return Found(status, self._u, self._x, self._y, float(cost), int(iterations))
+        self._problem.pack(now, self._now)
+        return Found(self._library.finish(*self._pointers, tol), self._plan, self._report.item(0))
 
     def rows(self) -> np.ndarray:
         """See CondensedSolver.rows."""
@@ -123,13 +112,6 @@ class CompiledSQP:
         per_kind = len(self._rows) // 4
         self._rows[4 * per_kind] = len(rows)
         self._rows[: 2 * per_kind].reshape(2, -1)[:, : len(rows)] = rows.T
-
-
-def _box(problem: HorizonProblem) -> slice:
-    """Where u_low and u_high stand in the settings."""
-    nu, ny = problem.system.nu, problem.system.ny
-    first = ny + 2 * nu + 1
-    return slice(first, first + 2 * nu)
 
 
 def scaled_settings(problem: HorizonProblem) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from .fast_call import FastCall
 from .ocp import HorizonProblem
 from .plan import Plan
 from .settings import limit_input
@@ -13,7 +12,7 @@ class PlanMemory:
     """Keeps the last plan, shifted by one step for every step that passes."""
 
     def __init__(self, problem: HorizonProblem):
-        self._problem, self._f = problem, FastCall(problem.system.f)
+        self._problem = problem
         self.reset()
 
     def reset(self) -> None:
@@ -36,17 +35,15 @@ class PlanMemory:
             u, rung = u_prev, "last input"
         return limit_input(self._problem.bounds, u, u_prev), rung
 
-    def advance(self, plan: Plan | None, target: Target, v: np.ndarray | float = 0.0) -> None:
-        """One step passes, with a new plan or with the one at hand; v (nu,) is the input disturbance."""
+    def advance(self, plan: Plan | None, target: Target) -> None:
+        """One step passes, with a new plan or with the one at hand."""
         if plan is not None:
             self._left = self._problem.N
         plan = self.guess if plan is None else plan
         if plan is None:
             return
-        u_last = target.u if target.ok else plan.u[-1]
-        x_last = self._f(plan.x[-1], plan.u[-1] + v)[0]
         self._left -= 1
-        self.guess = self._problem.shift(plan, u_last, x_last)
+        self.guess = self._problem.shift(plan, target.u if target.ok else plan.u[-1])
 
     def state(self) -> dict[str, np.ndarray]:
         """The plan, field by field, and for how many steps it lasts; empty without one."""

@@ -44,7 +44,7 @@ class Horizon:
 
     def take(self, now: np.ndarray) -> None:
         """The situation, as HorizonProblem.pack lines it up."""
-        self.x0, u_prev, self.d, r, self.x_s, self.u_s, P, hold = (now[part] for part in self._parts)
+        self.x0, u_prev, self.d, r, self.x_s, self.u_s, self.shift, P, hold = (now[part] for part in self._parts)
         self.u_prev, self.r, self.P = u_prev, r.reshape(self.N, self.ny), P.reshape(self.nx, self.nx)
         self.hold = float(hold[0])
         self._rolled = b"", None

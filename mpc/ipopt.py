@@ -61,11 +61,10 @@ class IpoptSolver:
         }
         return nlp, limits
 
-    def _shifted(self, v: np.ndarray | float) -> dict[str, np.ndarray]:
+    def _shifted(self, v: np.ndarray) -> dict[str, np.ndarray]:
         """The limits with those of the inputs moved by an input disturbance v (nu,)."""
         p, limits = self._problem, dict(self._limits)
-        moves = len(p.first_stage)
-        by = np.tile(np.broadcast_to(v / p.scales.u_half, p.system.nu), moves)
+        by = np.tile(v / p.scales.u_half, len(p.first_stage))
         for side in ("lbx", "ubx"):
             limits[side] = limits[side] + np.pad(by, (0, len(limits[side]) - len(by)))
         return limits
@@ -78,7 +77,7 @@ class IpoptSolver:
             [
                 ((guess.u - s.u_mid) / s.u_half)[p.first_stage].ravel(),
                 ((guess.x - s.x_mid) / s.x_half).ravel(),
-                (guess.slack / s.y_range)[:, p.soft].ravel(),
+                (p.excess(guess.y) / s.y_range)[:, p.soft].ravel(),
             ]
         )
         found: Any = self._solver(
@@ -90,13 +89,12 @@ class IpoptSolver:
         )
         flat = found["x"].full().ravel()
         n_u = len(p.first_stage) * sys.nu
-        u, x, slack = np.split(flat, [n_u, n_u + N * sys.nx])
-        slacks = np.zeros((N, sys.ny))
-        slacks[:, p.soft] = slack.reshape(N, -1) * s.y_range[p.soft]
+        u, x, _ = np.split(flat, [n_u, n_u + N * sys.nx])
+        x = s.x_mid + s.x_half * x.reshape(N, -1)
         plan = Plan(
             u=(s.u_mid + s.u_half * u.reshape(-1, sys.nu))[list(p.blocks)],
-            x=s.x_mid + s.x_half * x.reshape(N, -1),
-            slack=slacks,
+            x=x,
+            y=p.outputs(x) + situation.d,
             lam_x=found["lam_x"].full().ravel(),
             lam_g=found["lam_g"].full().ravel(),
         )

@@ -70,6 +70,14 @@ class Measured:
         """z from x (nx,) and w (p + 1, nw)."""
         return np.concatenate([x, w.ravel()]) if self.names else x
 
+    def rest(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """z where the last of w (p + 1, nw) is held."""
+        return np.concatenate([x, np.tile(w[-1], self.rows)]) if self.names else x
+
+    def acting(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """What all inputs have besides what moves them, v (nu,) and w (p + 1, nw) at the preview's end."""
+        return v + np.concatenate([np.zeros(self.system.nu), w[-1]]) if self.names else v
+
     def scales(self, y_range: Any) -> tuple[Scales, Scales]:
         """Scales of `system` and of the system around it: what the moved inputs do, the measured ones by their box."""
         s, base, nx = find_scales(self.system, y_range), self._base, self._base.nx

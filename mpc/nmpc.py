@@ -91,7 +91,7 @@ class NMPC:
         # a certificate's terminal law holds u_s, and pays for the move back to it
         self._hold = float(_is_certificate(terminal))
         given = certified_terminal(system, terminal, self.weights.y) if self._hold else terminal
-        self._terminal = _check_terminal(given, system.nx)
+        self._terminal, self._free_end = _check_terminal(given, system.nx), (np.zeros((system.nx,) * 2), 0.0)
         self._memory = PlanMemory(self._problem)
         self._intake = Intake(system, self.horizon, self.weights.y > 0, m)
         self.reset()
@@ -148,9 +148,7 @@ class NMPC:
         """
         started = time.perf_counter()
         now = self._intake.take(x_hat, d_hat, reference, u_prev, v_hat, measured)
-        nu = len(self.u_names)
-        # what the inputs that are measured have besides their disturbance is their value at the preview's end
-        acting = now.v + np.concatenate([np.zeros(nu), now.w[-1]])
+        acting = self._measured.acting(now.v, now.w)
         u_prev = self._last_input(now, acting)
         target = self.target.solve(now.r[-1], now.d, acting)
         solved = self._solve(now, u_prev, target, acting)
@@ -158,7 +156,7 @@ class NMPC:
         troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles
         self._intake.u_prev = u
         self._foresee(solved.plan)
-        self._memory.advance(solved.plan, target, now.v[:nu])
+        self._memory.advance(solved.plan, target)
         return StepResult(
             u=u,
             status="; ".join([rung, *troubles, *now.notes]),
@@ -167,7 +165,7 @@ class NMPC:
             cost=solved.cost,
             solve_time=time.perf_counter() - started,
             violated=self._violated(solved.plan),
-            predicted=self._predict(now, solved.plan),
+            predicted=_predict(now, solved.plan),
         )
 
     def prepare(self) -> None:
@@ -190,12 +188,12 @@ class NMPC:
         return np.minimum(np.maximum(self._intake.u_prev, self.bounds.u_min), self.bounds.u_max)
 
     def _solve(self, taken: Taken, u_prev: np.ndarray, target: Target, acting: np.ndarray) -> Solved:
-        if not np.isfinite(taken.x).all():
+        if taken.y is None:
             return Solved(None, np.inf, "", "NaN state estimate")
         m, nu = self._measured, len(u_prev)
         P, hold = self._terminal_weight(target, acting)
         w, v = taken.w + taken.v[nu:], taken.v[:nu]
-        x, x_s = m.state(taken.x, w), m.state(target.x, w[[-1] * len(w)])
+        x, x_s = m.state(taken.x, w), m.rest(target.x, w)
         self._now = now = Situation(x, u_prev + v, taken.d, taken.r[1:], x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)
 
@@ -203,26 +201,23 @@ class NMPC:
         self._foreseen = None if plan is None else self._now._replace(x=plan.x[0])
 
     def _terminal_weight(self, target: Target, acting: np.ndarray) -> tuple[np.ndarray, float]:
-        if isinstance(self._terminal, np.ndarray) and target.ok:
+        if self._terminal is None or not target.ok:
+            return self._free_end
+        if isinstance(self._terminal, np.ndarray):
             return self._terminal, self._hold
-        wanted = self._terminal is not None and target.ok
-        u = np.concatenate([target.u, np.zeros(len(acting) - len(target.u))])
-        found = self._to_go(target.x, u + acting) if wanted else None
-        P, holds = (np.zeros((self.system.nx,) * 2), False) if found is None else found
-        return P, float(holds)
+        u = acting.copy()
+        u[: len(target.u)] += target.u
+        return self._to_go(target.x, u) or self._free_end
 
     def _violated(self, plan: Plan | None) -> tuple[str, ...]:
         if plan is None or not self._problem.soft.size:
             return ()
-        broken = (plan.slack > VIOLATED * self.scales.y_range).any(0)
+        broken = (self._problem.excess(plan.y) > VIOLATED * self.scales.y_range).any(0)
         return tuple(self.y_names[i] for i in np.flatnonzero(broken))
 
-    def _predict(self, now: Taken, plan: Plan | None) -> Prediction | None:
-        return (
-            None
-            if plan is None
-            else Prediction(plan.u, self._problem.outputs(self._measured.state(now.x, now.w), plan) + now.d)
-        )
+
+def _predict(now: Taken, plan: Plan | None) -> Prediction | None:
+    return None if plan is None or now.y is None else Prediction(plan.u, np.concatenate((now.y[None], plan.y)))
 
 
 def _is_certificate(terminal: Any) -> bool:

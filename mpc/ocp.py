@@ -42,11 +42,15 @@ class HorizonProblem:
         self.weights, self.bounds, self.soft_penalty = weights, bounds, soft_penalty
         self.blocks = tuple(b for b, length in enumerate(moves) for _ in range(length))
         self.first_stage = np.flatnonzero(np.diff(self.blocks, prepend=-1))
+        self._moves = np.array(self.blocks)
+        n_u = len(self.first_stage) * system.nu
+        self._cuts = n_u, n_u + self.N * system.nx
         self.cost_unit = float(np.max(weights.y * scales.y_range**2))
         self._middle, self._unit = self._scale_parameters()
+        self._plan_middle, self._plan_unit = self._scale_plan()
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
-        self._f, self._outputs = FastCall(system.f), FastCall(system.g.map(self.N + 1))
+        self._f, self._outputs = FastCall(system.f), FastCall(system.g.map(self.N))
         self.size_of_situation = sum(rows * columns for _, (rows, columns) in self.parameters())
 
     def parameters(self) -> list[tuple[str, tuple[int, int]]]:
@@ -59,6 +63,7 @@ class HorizonProblem:
             ("reference", (ny, self.N)),
             ("x_s", (nx, 1)),
             ("u_s", (nu, 1)),
+            ("shift", (nu, 1)),
             ("P", (nx, nx)),
             ("hold", (1, 1)),
         ]
@@ -74,36 +79,57 @@ class HorizonProblem:
         quadratic = ca.sum1(Q * e**2) + ca.sum1(R * u**2) + ca.sum1(S * du**2)
         return quadratic + self.soft_penalty * ca.sum1(slack + slack**2)
 
-    def pack(self, now: Situation) -> np.ndarray:
-        """The situation as one scaled vector, in the order of parameters."""
-        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.P.ravel(), (now.hold,)
-        return (np.concatenate(parts) - self._middle) / self._unit
+    def pack(self, now: Situation, out: np.ndarray | None = None) -> np.ndarray:
+        """The situation as one scaled vector, in the order of parameters; in out, where that is given."""
+        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift, now.P.ravel(), [now.hold]
+        packed = np.concatenate(parts, out=out)
+        packed[: len(self._middle)] -= self._middle
+        packed /= self._unit
+        return packed
+
+    def unpack(self, found: np.ndarray) -> Plan:
+        """The plan that moves, states and outputs are, scaled and one after the other."""
+        N, (n_u, n_ux) = self.N, self._cuts
+        found = self._plan_unit * found
+        found += self._plan_middle
+        return Plan(
+            u=found[:n_u].reshape(-1, self.system.nu).take(self._moves, axis=0),
+            x=found[n_u:n_ux].reshape(N, -1),
+            y=found[n_ux:].reshape(N, -1),
+        )
 
     def _scale_parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """Middle and unit of each number that pack lines up."""
-        s, N, nx = self.scales, self.N, self.system.nx
-        zero, one = np.zeros(nx * nx + 1), np.ones(1)
+        """Middle and unit of each number that pack lines up; the middle of the last ones, from shift on, is zero."""
+        s, N = self.scales, self.N
         P = (self.cost_unit / np.outer(s.x_half, s.x_half)).ravel()
-        middle = s.x_mid, s.u_mid, 0 * s.y_range, np.tile(s.y_mid, N), s.x_mid, s.u_mid, zero
-        unit = s.x_half, s.u_half, s.y_range, np.tile(s.y_range, N), s.x_half, s.u_half, P, one
+        middle = s.x_mid, s.u_mid, 0 * s.y_range, np.tile(s.y_mid, N), s.x_mid, s.u_mid
+        unit = s.x_half, s.u_half, s.y_range, np.tile(s.y_range, N), s.x_half, s.u_half, s.u_half, P, [1.0]
         return np.concatenate(middle), np.concatenate(unit)
 
-    def cold_plan(self, x: np.ndarray, u: np.ndarray) -> Plan:
-        """First guess: state and input stand still."""
-        return Plan(np.tile(u, (self.N, 1)), np.tile(x, (self.N, 1)), np.zeros((self.N, self.system.ny)))
+    def _scale_plan(self) -> tuple[np.ndarray, np.ndarray]:
+        """Middle and unit of each number that unpack takes."""
+        s, rows = self.scales, (len(self.first_stage), self.N, self.N)
+        middle, unit = (s.u_mid, s.x_mid, s.y_mid), (s.u_half, s.x_half, s.y_range)
+        tiled = ([np.tile(v, n) for v, n in zip(side, rows, strict=True)] for side in (middle, unit))
+        middle, unit = (np.concatenate(side) for side in tiled)
+        return middle, unit
 
-    def shift(self, plan: Plan, u_last: np.ndarray, x_last: np.ndarray) -> Plan:
-        """The plan one step later, ending with u_last and x_last."""
-        nu, nx, n_s, N = self.system.nu, self.system.nx, len(self.soft), self.N
+    def cold_plan(self, now: Situation) -> Plan:
+        """First guess: state and input stand still."""
+        x = np.tile(now.x, (self.N, 1))
+        return Plan(np.tile(now.u_prev, (self.N, 1)), x, self.outputs(x) + now.d)
+
+    def shift(self, plan: Plan, u_last: np.ndarray) -> Plan:
+        """The plan one step later, ending with u_last where it ended."""
+        nu, nx, n_s = self.system.nu, self.system.nx, len(self.soft)
         later = Plan(
             u=np.concatenate((plan.u[1:], u_last[None])),
-            x=np.concatenate((plan.x[1:], x_last[None])),
-            slack=np.concatenate((plan.slack[1:], plan.slack[-1:])),
+            x=np.concatenate((plan.x[1:], plan.x[-1:])),
+            y=np.concatenate((plan.y[1:], plan.y[-1:])),
         )
         if plan.lam_x is None or plan.lam_g is None:
             return later
-        n_u = len(self.first_stage) * nu
-        lam_u, lam_x, lam_s = np.split(plan.lam_x, [n_u, n_u + N * nx])
+        lam_u, lam_x, lam_s = np.split(plan.lam_x, self._cuts)
         stage = nx + len(self.rated) + 2 * n_s
         return later._replace(
             lam_x=np.concatenate([_later(lam_u, nu), _later(lam_x, nx), _later(lam_s, n_s)]),
@@ -118,10 +144,9 @@ class HorizonProblem:
             nearest[i] = last
         return nearest
 
-    def outputs(self, x: np.ndarray, plan: Plan) -> np.ndarray:
-        """g along the plan from x (nx,), (N + 1, ny), without the disturbance."""
-        y = self._outputs(np.concatenate([x, plan.x.ravel()]))[0]
-        return y.reshape(self.N + 1, -1).copy()
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """g of states (N, nx), (N, ny), without the disturbance."""
+        return self._outputs(x.ravel())[0].reshape(self.N, -1).copy()
 
     def excess(self, y: np.ndarray) -> np.ndarray:
         """How far outputs (N, ny) are out of their bounds, in their units."""
@@ -141,14 +166,13 @@ class HorizonProblem:
         u, x, s = self.admissible(u, now), [now.x], self.scales
         for u_k in u:
             x.append(self._f(x[-1], u_k)[0].copy())
-        plan = Plan(u, np.array(x[1:]), np.zeros((self.N, self.system.ny)))
-        y = self.outputs(now.x, plan)[1:] + now.d
-        excess = self.excess(y)
-        w, e, slack = self.weights, plan.x[-1] - now.x_s, excess / s.y_range
+        later = np.array(x[1:])
+        y = self.outputs(later) + now.d
+        w, e, slack = self.weights, x[-1] - now.x_s, self.excess(y) / s.y_range
         moves = np.diff(np.vstack([now.u_prev, u, now.u_s if now.hold else u[-1]]), axis=0)
         cost = (w.y * (y - now.reference) ** 2).sum() + (w.u * (u - now.u_s) ** 2).sum() + (w.du * moves**2).sum()
         soft = self.soft_penalty * self.cost_unit * (slack + slack**2).sum()
-        return plan._replace(slack=excess), float(cost + e @ now.P @ e + soft)
+        return Plan(u, later, y), float(cost + e @ now.P @ e + soft)
 
 
 def _later(v: np.ndarray, width: int) -> np.ndarray:

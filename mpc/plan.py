@@ -8,12 +8,12 @@ import numpy as np
 class Plan(NamedTuple):
     """Point of the horizon problem, in physical units, and its multipliers.
 
-    u: (N, nu); x: (N, nx) for k+1..k+N; slack: (N, ny) in units of y; lam_x, lam_g as CasADi's, where it solved.
+    u: (N, nu); x: (N, nx) and y: (N, ny) for k+1..k+N; lam_x, lam_g as CasADi's, where it solved.
     """
 
     u: np.ndarray
     x: np.ndarray
-    slack: np.ndarray
+    y: np.ndarray
     lam_x: np.ndarray | None = None
     lam_g: np.ndarray | None = None
 
@@ -36,4 +36,4 @@ class Situation(NamedTuple):
     u_s: np.ndarray
     P: np.ndarray
     hold: float
-    shift: np.ndarray | float = 0.0
+    shift: np.ndarray

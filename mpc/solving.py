@@ -68,7 +68,7 @@ class Solvers:
     def solve(self, now: Situation, guess: Plan | None) -> Solved:
         """guess and the plan found hold inputs u, as they are applied; now and all inside hold u + v."""
         v = now.shift
-        if not np.any(v):
+        if not np.count_nonzero(v):
             return self._solve(now, guess)
         found = self._solve(now, None if guess is None else guess._replace(u=guess.u + v))
         return found if found.plan is None else found._replace(plan=found.plan._replace(u=found.plan.u - v))
@@ -92,7 +92,7 @@ class Solvers:
             self._first.start_from(np.asarray(state["rows"]))
 
     def _solve(self, now: Situation, guess: Plan | None) -> Solved:
-        start = self._problem.cold_plan(now.x, now.u_prev) if guess is None else guess
+        start = self._problem.cold_plan(now) if guess is None else guess
         tried, reason = [], ""
         for solver, first in self._attempts(now, start, guess is None):
             plan, cost, reason, ok = solver.solve(now, first)
@@ -109,7 +109,7 @@ class Solvers:
     ) -> Iterator[tuple[CondensedSolver | IpoptSolver, Plan]]:
         yield self._first, start
         if not is_cold:
-            yield self._first, self._problem.cold_plan(now.x, now.u_prev)
+            yield self._first, self._problem.cold_plan(now)
         if not self._alone:
             if self._ipopt is None:
                 self._ipopt = IpoptSolver(self._problem, self._tol, self._max_time)

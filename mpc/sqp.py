@@ -1,13 +1,14 @@
 """Sequential quadratic programming on the moves, for where there is no compiler: the text of c/sqp.c in Python."""
 
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .cell import Cell
 from .horizon import Horizon
 from .ocp import HorizonProblem
+from .plan import Situation
 from .qp import Row, solve_qp
 
 SOLVED, STOPPED, TIMED_OUT, STUCK, BROKEN = range(5)
@@ -28,21 +29,18 @@ FLAT = 1e-6
 
 
 class Found(NamedTuple):
-    """One of the numbers above, moves u (moves, nu), x (N, nx), y (N, ny) along them, cost, iterations made."""
+    """One of the numbers above; moves, states and outputs along them, as HorizonProblem.unpack takes them; cost."""
 
     status: int
-    u: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
+    plan: np.ndarray
     cost: float
-    iterations: int
 
 
 class NumpySQP:
     """One controller's solver around CasADi's virtual machine; arguments as Horizon's."""
 
     def __init__(self, cell: Cell, problem: HorizonProblem, settings: np.ndarray):
-        self._horizon = h = Horizon(cell, problem, settings)
+        self._problem, self._horizon = problem, (h := Horizon(cell, problem, settings))
         self._hard = 2 * h.nv
         self._A = np.vstack([np.eye(h.nv), h.D, np.zeros((h.N * h.ny, h.nv))])
         self._soft = np.arange(len(self._A)) >= self._hard
@@ -50,14 +48,11 @@ class NumpySQP:
         self._rows: list[Row] = []
         self._qp: tuple[np.ndarray, ...] = ()
 
-    def __call__(self, now: np.ndarray, u: np.ndarray, by: Any, max_iter: int, tol: float, max_time: float) -> Found:
-        """From u (moves, nu), until a promised decrease is below tol (1 + cost), or max_iter, or max_time in s.
-
-        by: (nu,) shift of the inputs' box
-        """
+    def __call__(self, now: Situation, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
+        """From scaled moves u until a promised decrease is below tol (1 + cost), or max_iter, or max_time."""
         start, before, slow, E, i, h = time.perf_counter(), np.inf, False, None, 0, self._horizon
-        self._set_bounds(by)
-        h.take(now)
+        h.take(self._problem.pack(now))
+        self._set_bounds()
         U, status = self._limit(u), STOPPED
         while status == STOPPED and i < max_iter:
             h.linearise(U)
@@ -68,7 +63,7 @@ class NumpySQP:
             is_finite = np.isfinite(cost) and np.isfinite(H).all()
             d, slope, quadratic = self._solve_qp(U, _factor(H)) if is_finite else (None, 0.0, 0.0)
             if d is None:
-                return Found(BROKEN, U.reshape(-1, h.nu), h.x[1:], h.y, np.inf, i)
+                return self._found(BROKEN, U, h.x, h.y, np.inf)
             promised, unit = -slope - quadratic, 1 + abs(cost)
             last = promised <= (1 if i < PATIENCE else MARGIN) * tol * unit
             U, step = self._go(U, d, cost, slope, LAST if last else ROUNDING)
@@ -83,35 +78,35 @@ class NumpySQP:
                 status = TIMED_OUT
             slow, before = promised > SLOW * before, promised
         x, y = h.simulate(U)
-        return Found(status, U.reshape(-1, h.nu), x[1:], y, h.cost(U, x, y), i)
+        return self._found(status, U, x, y, h.cost(U, x, y))
 
-    def prepare(self, now: np.ndarray, u: np.ndarray) -> bool:
-        """The part of an iteration from u (moves, nu) that needs no more than a forecast of x and d; False if it fails.
+    def prepare(self, now: Situation, u: np.ndarray) -> bool:
+        """The part of an iteration from u that needs no more than a forecast of x and d; False if it fails.
 
         Reference: Diehl, Bock, Schloeder (2005), SIAM J. Control Optim. 43, 1714-1736.
         """
-        self._horizon.take(now)
-        self._prepared = u.ravel().copy()
+        self._horizon.take(self._problem.pack(now))
+        self._prepared = u
         self._horizon.linearise(self._prepared)
         H = self._horizon.gauss_newton()
         self._ready = _factor(H) if np.isfinite(H).all() else None
         return self._ready is not None
 
-    def finish(self, now: np.ndarray, by: Any, tol: float) -> Found:
+    def finish(self, now: Situation, tol: float) -> Found:
         """The rest of it: a whole step from the linearisation, moved to the x and d that were found.
 
         Where that costs more than u itself, they are too far from what was foreseen: an iteration from u.
         """
         h, U = self._horizon, self._prepared
-        self._set_bounds(by)
-        h.move_start(now)
+        h.move_start(self._problem.pack(now))
+        self._set_bounds()
         cost = h.cost(U, h.x, h.y)
         d = self._solve_qp(U, self._ready)[0] if np.isfinite(cost) else None
         to, then = (U, np.inf) if d is None else self._at(U, d)
         if not then <= cost:
-            return self(now, U.reshape(-1, h.nu), by, 1, tol, np.inf)
+            return self(now, U, 1, tol, np.inf)
         x, y = h.simulate(to)
-        return Found(STOPPED, to.reshape(-1, h.nu), x[1:], y, then, 1)
+        return self._found(STOPPED, to, x, y, then)
 
     def rows(self) -> np.ndarray:
         """See CondensedSolver.rows."""
@@ -120,10 +115,14 @@ class NumpySQP:
     def start_from(self, rows: np.ndarray) -> None:
         self._rows = [Row(int(index), int(side), False, 0.0) for index, side in rows]
 
-    def _set_bounds(self, by: Any) -> None:
-        """Of all rows, with the inputs' box moved by (nu,)."""
+    @staticmethod
+    def _found(status: int, U: np.ndarray, x: np.ndarray, y: np.ndarray, cost: float) -> Found:
+        return Found(status, np.concatenate([U, x[1:].ravel(), y.ravel()]), cost)
+
+    def _set_bounds(self) -> None:
+        """Of all rows, with the inputs' box moved by the disturbance."""
         h, moves = self._horizon, self._horizon.nv // self._horizon.nu
-        h.u_low, h.u_high = (side + by for side in self._box)
+        h.u_low, h.u_high = (side + h.shift for side in self._box)
         sides = (h.u_low, -h.rate, h.y_low), (h.u_high, h.rate, h.y_high)
         self._low, self._high = (
             np.concatenate([np.tile(side, n) for side, n in zip(s, (moves, moves, h.N), strict=True)]) for s in sides
@@ -133,7 +132,7 @@ class NumpySQP:
         """The moves nearest to u, one after the other, that keep box and rates."""
         h, limited = self._horizon, []
         last, *bounds = (side.tolist() for side in (h.u_prev, h.rate, h.u_low, h.u_high))
-        for wanted in u.tolist():
+        for wanted in u.reshape(-1, h.nu).tolist():
             moved = zip(wanted, last, *bounds, strict=True)
             last = [min(max(min(max(w, v - rate), v + rate), low), high) for w, v, rate, low, high in moved]
             limited += last

@@ -33,8 +33,8 @@ class CostToGo:
         self._weights = weights
         self._last: tuple[bytes, Any] = (b"", None)
 
-    def __call__(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
-        """P (nx, nx) and whether it belongs to holding u; None if there is none.
+    def __call__(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, float] | None:
+        """P (nx, nx), and 1.0 if it belongs to holding u, else 0.0; None if there is none.
 
         x: target; u: all inputs as they act there, disturbances included
         """
@@ -43,7 +43,7 @@ class CostToGo:
             self._last = key, self._at(x, u)
         return self._last[1]
 
-    def _at(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, bool] | None:
+    def _at(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, float] | None:
         AB, C = self._linearise(x, u)
         AB, C = AB.reshape(-1, len(x)).T, C.reshape(len(x), -1).T
         if not (np.isfinite(AB).all() and np.isfinite(C).all()):
@@ -52,7 +52,7 @@ class CostToGo:
         Q = C.T @ (self._weights.y[:, None] * C)
         P = _sum_of_powers(A, Q)
         if P is not None:
-            return P, True
+            return P, 1.0
         return _riccati(A, B, Q, np.diag(self._weights.u + self._weights.du))
 
 
@@ -70,9 +70,9 @@ def _sum_of_powers(A: np.ndarray, Q: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def _riccati(A: np.ndarray, B: np.ndarray, Q: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, bool] | None:
+def _riccati(A: np.ndarray, B: np.ndarray, Q: np.ndarray, R: np.ndarray) -> tuple[np.ndarray, float] | None:
     try:
         P = solve_discrete_are(A, B, Q, R)
     except (np.linalg.LinAlgError, ValueError):
         return None
-    return ((P + P.T) / 2, False) if np.isfinite(P).all() else None
+    return ((P + P.T) / 2, 0.0) if np.isfinite(P).all() else None

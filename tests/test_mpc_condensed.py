@@ -18,7 +18,7 @@ from rnn_control.model import map_arrays
 def planned(system, x, u):
     """The plan that inputs u (N, nu) lead to from x."""
     xs = [x := system.f(x, u_k).full().ravel() for u_k in u]
-    return Plan(u, np.array(xs), np.zeros((len(u), system.ny)))
+    return Plan(u, np.array(xs), np.array([system.g(x).full().ravel() for x in xs]))
 
 
 def side_by_side(system, first, second, steps=6, seed=0, lead=False):

@@ -62,8 +62,8 @@ def test_best_iterate_is_better_than_standing_still(system):
     from mpc.plan import Situation
 
     c = NMPC(system, 8, terminal=None)
-    now = Situation(X, np.zeros(2), np.zeros(2), np.ones((8, 2)), X, np.zeros(2), np.zeros((2, 2)), 0.0)
-    cold = c._problem.cold_plan(X, now.u_prev)
+    now = Situation(X, np.zeros(2), np.zeros(2), np.ones((8, 2)), X, np.zeros(2), np.zeros((2, 2)), 0.0, np.zeros(2))
+    cold = c._problem.cold_plan(now)
     optimum, cost, _, ok = c._solvers._first.solve(now, cold)
     found = c._problem.best(now, cold, [cold._replace(u=cold.u + np.nan), optimum])
     assert ok and found is not None and found[1] == pytest.approx(cost, rel=1e-9)

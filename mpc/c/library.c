@@ -5,23 +5,26 @@ size_t work_size(void) { return sizeof(Work); }
 size_t rows_offset(void) { return offsetof(Work, q.row); }
 size_t rows_end(void) { return offsetof(Work, q.count) + sizeof(int); }
 
-static int give(const Work *w, int status, double *x, double *y) {
+/* moves (NV), first guess and result; states and outputs along them */
+typedef struct { double U[NV], x[N * NX], y[N * NY]; } Plan;
+
+static int give(const Work *w, int status, Plan *plan) {
   if (status == BROKEN) return status;
-  memcpy(x, w->x_try[1], N * NX * sizeof *x);
-  memcpy(y, w->y_try[0], N * NY * sizeof *y);
+  memcpy(plan->x, w->x_try[1], sizeof plan->x);
+  memcpy(plan->y, w->y_try[0], sizeof plan->y);
   return status;
 }
 
-/* U (NV) first guess and result; x (N, NX), y (N, NY) along it; report: cost, iterations. Returns how it ended. */
-int solve(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, int max_iter,
-          double tol, double max_time) {
-  return give(w, optimise(s, p, w, U, report, max_iter, tol, max_time), x, y);
+/* report: cost, iterations. Returns how it ended. */
+int solve(const Settings *s, const Now *p, Work *w, Plan *plan, double *report, int max_iter, double tol,
+          double max_time) {
+  return give(w, optimise(s, p, w, plan->U, report, max_iter, tol, max_time), plan);
 }
 
 /* a real-time iteration: before the state and the output disturbance of p are known, and after */
-int prepare(const Settings *s, const Now *p, Work *w, const double *U) { return get_ready(s, p, w, U); }
-int finish(const Settings *s, const Now *p, Work *w, double *U, double *x, double *y, double *report, double tol) {
-  return give(w, feed_back(s, p, w, U, report, tol), x, y);
+int prepare(const Settings *s, const Now *p, Work *w, const Plan *plan) { return get_ready(s, p, w, plan->U); }
+int finish(const Settings *s, const Now *p, Work *w, Plan *plan, double *report, double tol) {
+  return give(w, feed_back(s, p, w, plan->U, report, tol), plan);
 }
 
 /* the rest point z (NX + NU) that is wanted, or the nearest one, from the previous one; 0 if none was found */

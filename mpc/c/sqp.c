@@ -21,7 +21,7 @@ static void limit(const Settings *s, const Now *p, double *U) {
   for (int v = 0; v < NV; ++v) {
     int i = v % NU;
     double last = v < NU ? p->u_prev[i] : U[v - NU];
-    U[v] = clip(clip(U[v], last - s->rate[i], last + s->rate[i]), s->u_low[i], s->u_high[i]);
+    U[v] = clip(clip(U[v], last - s->rate[i], last + s->rate[i]), s->u_low[i] + p->shift[i], s->u_high[i] + p->shift[i]);
   }
 }
 
@@ -30,7 +30,7 @@ static void set_rows(const Settings *s, const Now *p, Work *w, const double *U) 
   for (int v = 0; v < NV; ++v) {
     int i = v % NU, r = NV + v;
     double du = U[v] - (v < NU ? p->u_prev[i] : U[v - NU]);
-    q->low[v] = s->u_low[i] - U[v], q->high[v] = s->u_high[i] - U[v];
+    q->low[v] = s->u_low[i] + p->shift[i] - U[v], q->high[v] = s->u_high[i] + p->shift[i] - U[v];
     q->low[r] = s->rate[i] > 1e299 ? -1e300 : -s->rate[i] - du, q->high[r] = s->rate[i] > 1e299 ? 1e300 : s->rate[i] - du;
   }
   for (int k = 0; k < N; ++k)
@@ -107,7 +107,10 @@ static double promised(const Settings *s, Work *w, double *slope) {
 
 /* whether U + step d costs no more than `most`; it is left in U_try, its states and outputs in x_try, y_try */
 static int pays(const Settings *s, const Now *p, Work *w, const double *U, double step, double most) {
-  for (int v = 0; v < NV; ++v) w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[v % NU], s->u_high[v % NU]);
+  for (int v = 0; v < NV; ++v) {
+    int i = v % NU;
+    w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[i] + p->shift[i], s->u_high[i] + p->shift[i]);
+  }
   roll(p, w, w->U_try);
   return cost(s, p, w, w->U_try, w->x_try, w->y_try) <= most;
 }

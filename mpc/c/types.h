@@ -13,7 +13,7 @@ typedef struct {
   double Q[NY], R[NU], S[NU], penalty, u_low[NU], u_high[NU], rate[NU], y_low[NY], y_high[NY];
 } Settings;
 typedef struct {
-  double x[NX], u_prev[NU], d[NY], r[N][NY], x_s[NX], u_s[NU], P[NX * NX], hold;
+  double x[NX], u_prev[NU], d[NY], r[N][NY], x_s[NX], u_s[NU], shift[NU], P[NX * NX], hold;
 } Now;
 typedef struct {
   QP q;
