@@ -22,14 +22,18 @@ def certified_terminal(system: System, certificate: Any, weights_y: np.ndarray) 
     So u = u_s is an admissible terminal law, no terminal set is needed, and the optimal cost falls from step to step
     by at least the cost of the step (nominally, for a constant and reachable reference), whatever the horizon.
 
-    certificate: object or dict with fields rate and metric (nx, nx), as numbers; rnn_control's Certificate is one
+    certificate: object or dict with fields rate and metric (nx, nx), as numbers; rnn_control's Certificate and
+        DiagonalMetric are
     weights_y (ny,): Q, per unit squared; the read-out must be linear in the state
 
     Raises: ValueError for a certificate without a metric, not contracting, of another size; a read-out that bends.
     """
     rate, metric = _field(certificate, "rate"), _field(certificate, "metric")
     if metric is None:
-        raise ValueError("terminal: the certificate has no metric P; certify with a matrix inequality (lmi) to get one")
+        raise ValueError(
+            "terminal: the certificate has no metric P; certify with a matrix inequality (method='lmi'), or give "
+            "rnn_control's diagonal_metric(model)"
+        )
     P = np.array(metric, float)
     if P.shape != (system.nx,) * 2 or not np.allclose(P, P.T) or np.linalg.eigvalsh(P)[0] <= 0:
         raise ValueError(f"terminal: metric has shape {P.shape}, need symmetric positive definite {(system.nx,) * 2}")

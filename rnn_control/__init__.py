@@ -9,6 +9,7 @@ from .contract import CertificateError
 from .coverage import Coverage, coverage
 from .data import Experiment
 from .diagnose import Finding, diagnose
+from .diagonal import diagonal_metric
 from .export import CasadiModel
 from .fit import fit
 from .fit_result import FitResult
@@ -43,6 +44,6 @@ __all__ = [
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
     "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
     "Readiness", "Report", "Restarts", "Scaler", "Score", "StateNoise", "Tightness", "attack", "certify",
-    "compare_with_linear", "control_readiness", "coverage", "design_observer", "diagnose", "fit", "fit_best",
-    "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
+    "compare_with_linear", "control_readiness", "coverage", "design_observer", "diagnose", "diagonal_metric", "fit",
+    "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
 ]  # fmt: skip
