@@ -8,12 +8,12 @@ from mpc import linear_system
 from rnn_control import GRU
 
 
-def prepared_loop(controller, system, prepare, jump=0.0, steps=12):
-    """Inputs of a loop around the model whose states are disturbed by jump, in shares of their range."""
+def prepared_loop(controller, system, prepare, jump=0.0, steps=12, push=0.0):
+    """Inputs of a loop around the model whose states jump, and which is told of pushed inputs, in shares of ranges."""
     s, rng, x, u, inputs = controller.scales, np.random.default_rng(4), np.array(system.x0), controller.scales.u_mid, []
     for k in range(steps):
         r = s.y_mid + 0.4 * s.y_range * (1 if k < steps // 2 else -1)
-        result = controller.step(x, 0.02 * s.y_range * np.sin(k), r, u)
+        result = controller.step(x, 0.02 * s.y_range * np.sin(k), r, u, push * s.u_half * np.cos(k))
         u = result.u
         inputs.append(u)
         if prepare:
@@ -28,9 +28,8 @@ def test_prepared_iterations_of_a_linear_model_are_exact_whatever_the_state(monk
         no_compiler(monkeypatch)
     system = linear_system([[0.9, 0.2], [-0.1, 0.8]], [[0.5, 0.0], [0.1, 0.4]], np.eye(2), 1.0)
     converged, prepared = tight(system), tight(system, iterations=1)
-    assert prepared_loop(prepared, system, True, 0.3) == pytest.approx(
-        prepared_loop(converged, system, False, 0.3), abs=1e-7
-    )
+    found, expected = (prepared_loop(c, system, c is prepared, 0.3, push=0.2) for c in (prepared, converged))
+    assert found == pytest.approx(expected, abs=1e-7)
 
 
 def test_prepared_iterations_settle_where_converged_ones_do(factory):
@@ -43,11 +42,11 @@ def test_prepared_iterations_settle_where_converged_ones_do(factory):
 
 def test_prepared_iterations_are_the_same_compiled_and_in_numpy(factory, monkeypatch):
     system = learned(factory)
-    compiled = prepared_loop(tight(system, iterations=1), system, True, 0.05)
+    compiled = prepared_loop(tight(system, iterations=1), system, True, 0.05, push=0.1)
     no_compiler(monkeypatch)
     plain = tight(system, iterations=1)
     assert not plain._solvers._first.is_compiled
-    assert prepared_loop(plain, system, True, 0.05) == pytest.approx(compiled, abs=1e-6)
+    assert prepared_loop(plain, system, True, 0.05, push=0.1) == pytest.approx(compiled, abs=1e-6)
 
 
 def test_what_was_prepared_is_dropped_with_the_plan():
