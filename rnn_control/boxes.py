@@ -14,6 +14,9 @@ from .scaler import Scaler
 ROOM = 1e-12
 """Share of a box that its image must leave free: the sums behind the image are rounded."""
 
+LEAST = 1e-27
+"""Radius of a state that does not move."""
+
 
 def cover(model: Model, scaler: Scaler, asked: np.ndarray | None) -> tuple[np.ndarray, Tensor]:
     """The box (nu, 2) to certify, in the model's units, symmetric around u_mid; and a u_max (nu,) that covers it."""
@@ -63,10 +66,17 @@ def _image(model: Model, p: Params, u_max: Tensor, box: np.ndarray) -> np.ndarra
 
 def _smallest(model: Model, p: Params, u_max: Tensor, steps: int = 200) -> np.ndarray:
     """Images of images of the model's own box, which fall: an image of an invariant box is invariant."""
-    box = model.state_box(p, u_max).numpy() * (1 + 1e-9)
+    box = _larger(model.state_box(p, u_max).numpy())
     for _ in range(steps):
-        image = np.minimum(box, _image(model, p, u_max, box) * (1 + 1e-9))
-        if (box - image <= 1e-6 * box).all():
+        image = np.minimum(box, _larger(_image(model, p, u_max, box)))
+        if (box <= (1 + 1e-6) * image).all():
             break
         box = image
+    if not np.isfinite(box).all():
+        raise ValueError(f"no box is known that state {int(np.argmax(box))} does not leave; give radii (nx,)")
     return box
+
+
+def _larger(box: np.ndarray) -> np.ndarray:
+    """A little: there is room for rounding, and no state's box is a point."""
+    return box * (1 + 1e-9) + LEAST

@@ -29,6 +29,8 @@ ROUNDING = 1e-9
 """A residual must lie this far below zero: the sums behind it are evaluated in float64, to about 1e-13."""
 SLACK = 1e-12
 """A certificate states a rate, an overshoot and gains this much larger than evaluated, so that they can be proved."""
+LEAST = 1e-28
+"""Added to rates, gains, offsets, what an output sees of a state: what is zero is proved only up to a last digit."""
 
 
 def certify(
@@ -120,15 +122,18 @@ def _proved(model, plain: Model, c: Certificate) -> Certificate:
 def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property: str, method: str) -> Certificate:
     # a NaN in a bias or read-out enters no condition, and yet no trajectory
     holds = is_proved(bound) and all(bool(torch.isfinite(v).all()) for v in p.values())
-    rate, scale = float(bound.rate) * (1 + SLACK), bound.scale.numpy()
+    rate, scale = float(bound.rate) * (1 + SLACK) + LEAST, bound.scale.numpy()
     slack = SLACK / (1 - rate) if holds else 0.0  # what that of the rate makes of gains
     overshoot = _overshoot(bound)
     scaler, labels = _units(model, plain)
+    offset = _offset(bound, slack) if property == "iss" else 0.0
     gain, steady, ends, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), (), None
     if holds:
-        gain, steady = _gain(plain, p, u_max, bound, property, method)
-        gain = gain * (1 + slack) * scaler.y_std[:, None] / scaler.u_half
-        steps = steps_until(0.01, rate, overshoot)
+        found, steady = _gain(plain, p, u_max, bound, property, method)
+        found = found * (1 + slack) * scaler.y_std[:, None] / scaler.u_half
+        holds = bool(np.isfinite([*found.flat, offset, overshoot]).all())  # numbers so large promise nothing
+    if holds:
+        gain, steps = found, steps_until(0.01, rate, overshoot)
         ends = _ultimate(plain, p, u_max, bound, scaler) if property == "iss" else ()
     return Certificate(
         kind=plain.kind,
@@ -139,7 +144,7 @@ def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property
         rate=rate,
         overshoot=overshoot,
         gain=_rows(gain),
-        offset=float(torch.as_tensor(bound.offset).max() * bound.scale.max()) * (1 + slack),
+        offset=offset,
         scale=tuple(scale.tolist()),
         metric=None if bound.metric is None else _rows(bound.metric.numpy()),
         multipliers=() if bound.multipliers is None else tuple(bound.multipliers.tolist()),
@@ -164,6 +169,11 @@ def _overshoot(bound: Bound) -> float:
     return above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
 
 
+def _offset(bound: Bound, slack: float) -> float:
+    """Of the unscaled norm of the state."""
+    return float((torch.as_tensor(bound.offset).max() + LEAST) * bound.scale.max()) * (1 + slack)
+
+
 def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
     """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state.
 
@@ -173,17 +183,18 @@ def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: s
     """
     C = plain.output_map(p)
     if method == "weighted":
-        S = steady_gain(plain.comparison(p, u_max))
+        S = steady_gain(plain.comparison(p, u_max)) + LEAST
         return (C.abs() @ S).numpy(), (S / bound.scale[:, None]).numpy()
     if bound.input_gains is not None:
         assert bound.gain_rates is not None
         rows, rate = np.stack([bound.gain_rates, np.ones(plain.nu)]), float(bound.rate) * (1 + SLACK)
         last = [[math.sqrt(rate)], [1 / rate]]
         rows = np.hstack([rows, last]) if property == "iss" else rows
-        return (bound.seen_through(C) * bound.input_gains).numpy(), rows
-    gain, levels = bound.seen_through(C) @ bound.gain(), bound.gain()[:, None].repeat(1, plain.nu)
+        return ((bound.seen_through(C) + LEAST) * bound.input_gains).numpy(), rows
+    level = bound.gain() + LEAST
+    gain, levels = (bound.seen_through(C) + LEAST) @ level, level[:, None].repeat(1, plain.nu)
     if property == "iss":
-        offset = torch.as_tensor(bound.offset, dtype=levels.dtype).expand(len(levels))
+        offset = torch.as_tensor(bound.offset, dtype=levels.dtype).expand(len(levels)) + LEAST
         levels = torch.cat([levels, offset[:, None]], 1)
     levels = levels.repeat_interleave(torch.tensor([size for size, _ in bound.blocks]), 0)
     return gain[:, None].repeat(1, plain.nu).numpy(), levels.numpy()

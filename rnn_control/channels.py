@@ -27,6 +27,10 @@ from .model import Model, Params
 FUNCTIONS = {name: getattr(ops, name) for name in ("tanh", "sigmoid", "relu", "mix", "vcat", "signal")}
 
 
+NARROW = 2.0**-60
+"""A range no wider is that of a factor all but known: it gets no multiplier in a certificate."""
+
+
 class Channels(NamedTuple):
     """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image."""
 
@@ -35,6 +39,19 @@ class Channels(NamedTuple):
     lo: np.ndarray
     hi: np.ndarray
     image: np.ndarray
+
+    def radius(self) -> np.ndarray:
+        """Half widths of the ranges."""
+        return (self.hi - self.lo) / 2
+
+    def centred(self) -> "Channels":
+        """The same in r, q_k = middle_k p_k + radius_k r_k: all ranges are [-1, 1], however narrow they were."""
+        n, old = len(self.F), np.eye(self.F.shape[1])
+        for k, (row, middle, radius) in enumerate(zip(self.p, (self.lo + self.hi) / 2, self.radius(), strict=True), n):
+            old[k, k] = radius
+            old[k] += middle * (row @ old)
+        ones = np.ones(len(self.p))
+        return self._replace(F=self.F @ old, p=self.p @ old, lo=-ones, hi=ones)
 
     def without_inputs(self) -> "Channels":
         """The same for du = 0."""
@@ -45,14 +62,14 @@ class Channels(NamedTuple):
 def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channels:
     """The channels of a model for |x| <= box (inf: unbounded) and |u| <= u_max."""
     nx, nu = model.nx, model.nu
-    tape, eye = Tape(nx + nu), np.eye(nx + nu)
+    tape, eye = Tape(nx + nu), np.eye(nx + nu, nx + nu + 1)
     x = Increment(tape, -box[:, None], box[:, None], eye[:nx])
     u = Increment(tape, -u_max[:, None], u_max[:, None], eye[nx:])
     names = {identifier(k): v.detach().double() for k, v in p.items()}
     x_next = run(equations(model)[0].text, {**names, "x": x, "u": u}, FUNCTIONS, float)["x_next"]
     last = x_next.L  # a function at the end of f has its channels recorded here
-    total = nx + nu + len(tape.rows)
-    order = [*range(nx), *range(nx + nu, total), *range(nx, nx + nu)]
+    total = nx + nu + 1 + len(tape.rows)
+    order = [*range(nx), *range(nx + nu + 1, total), *range(nx, nx + nu)]
     rows = [_widened(row[None], total)[:, order] for row in tape.rows]
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
@@ -61,10 +78,14 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
 
 
 class Tape:
-    """The channels recorded so far, over the columns (dx; du; q)."""
+    """The channels recorded so far, over the columns (dx; du; 1; q).
 
-    def __init__(self, start: int):
-        self.start, self.rows, self.ranges = start, [], []
+    The difference of the constant 1 is zero; its column makes a channel where the checker has one.
+    """
+
+    def __init__(self, constant: int):
+        self.start, self.rows, self.ranges = constant + 1, [], []
+        self.one = np.eye(1, self.start, constant)
 
     def record(self, p: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
         """The rows of theta o p, theta in [lo, hi]: linear where they can be, else a channel each."""
@@ -107,7 +128,7 @@ class Increment(ops.Value):
     def __add__(self, other) -> "Increment":
         if not isinstance(other, Increment):
             c = _array(other)
-            return Increment(self.tape, self.lo + c, self.hi + c, self.L + 0 * c)
+            return Increment(self.tape, self.lo + c, self.hi + c, _sum(self.L, c * self.tape.one))
         return Increment(self.tape, self.lo + other.lo, self.hi + other.hi, _sum(self.L, other.L))
 
     def __mul__(self, other) -> "Increment":
@@ -137,20 +158,22 @@ class Increment(ops.Value):
         return other + self * -1.0
 
     def tanh(self) -> "Increment":
-        return self._through(np.tanh, lambda a: 4 * expit(2 * a) * expit(-2 * a))
+        return self._through(np.tanh, lambda a: 4 * expit(2 * a) * expit(-2 * a), lambda a: 2 * expit(-2 * a))
 
     def sigmoid(self) -> "Increment":
-        return self._through(expit, lambda a: expit(a) * expit(-a))  # 1 - sigmoid would round to zero
+        return self._through(expit, lambda a: expit(a) * expit(-a), lambda a: expit(-a))  # 1 - sigmoid rounds to zero
 
     def relu(self) -> "Increment":
-        slope = 1.0 * (self.lo > 0), 1.0 * (self.hi >= 0)  # both where v is 0
+        slope = 1.0 * (self.lo > 0), 1.0 * ~(self.hi < 0)  # both where v is 0, or of unknown sign
         return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), self.L, slope)
 
-    def _through(self, phi, slope) -> "Increment":
-        """phi(v) of a rising phi whose slope is even and falls with |v|."""
+    def _through(self, phi, slope, rest) -> "Increment":
+        """phi(v) of a rising phi whose slope is even and falls with |v|; rest(|v|): what it lacks to saturation."""
         near, far = np.maximum(np.maximum(self.lo, -self.hi), 0), np.maximum(abs(self.lo), abs(self.hi))
-        # rounded outwards: a saturated range must not become a point and lose its channel
+        # rounded outwards, or a saturated range would become a point and lose its channel before it is narrow
         lo, hi = np.nextafter(phi(self.lo), -np.inf), np.nextafter(phi(self.hi), np.inf)
+        width = np.where(near > 0, rest(near) - rest(far), slope(near) * (near + far))
+        hi = np.where((width <= NARROW) & (abs(lo) > 0.25), lo, hi)
         return Increment(self.tape, lo, hi, self.L, (slope(far), slope(near)))
 
     def signal(self) -> "Increment":
@@ -160,7 +183,9 @@ class Increment(ops.Value):
         a, b = (v if isinstance(v, Increment) else 0.0 * self + v for v in (a, b))
         difference = a - b
         first, second = difference.scaled(self.lo, self.hi), self.scaled(difference.lo, difference.hi)
-        ends = [_times(z, v) + _times(1 - z, w) for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)]
+        with np.errstate(invalid="ignore"):  # NaN, where nothing is known of a sum of two that are unbounded
+            ends = [_times(z, v) + _times(1 - z, w)
+                    for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)]  # fmt: skip
         return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, _sum(first, second)))
 
     def vcat(self, parts) -> "Increment":

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .barrier import Inequality, Point, centre
 from .bounds import Bound
-from .channels import Channels, trace
+from .channels import NARROW, Channels, trace
 from .check import NotChecked
 from .model import Model, Params
 
@@ -29,14 +29,23 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
     operation that channels do not know.
     """
     c = bounded_channels(model, p, u_max, box)
+    nothing = _bound(np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu, np.inf), np.inf, box)
     if c is None:
-        return _bound(np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu, np.inf), np.inf, box)
-    rate, point = best_rate(c)
-    C = model.output_map(p).detach().numpy()
-    if rate < 1:
-        rate = 1 - (1 - SPARE) * (1 - rate)
-        point = least_gain(c, C, rate, point)
-    return metric_bound(c, rate, point, box)
+        return nothing
+    C, radius = model.output_map(p).detach().numpy(), c.radius()
+    try:
+        with np.errstate(all="ignore"):
+            c = c.centred()
+            rate, point = best_rate(c)
+            if rate < 1:
+                rate = 1 - (1 - SPARE) * (1 - rate)
+                point = least_gain(c, C, rate, point)
+            bound = metric_bound(c, rate, point, box)
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError):  # numbers too large, or too small, for the search
+        return nothing
+    assert bound.multipliers is not None
+    is_wide = torch.from_numpy(radius > NARROW / 2)
+    return bound._replace(multipliers=(bound.multipliers / torch.from_numpy(radius) ** 2)[is_wide])
 
 
 def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Channels | None:
@@ -60,8 +69,8 @@ def metric_bound(c: Channels, rate: float, point: Point, box: Tensor | None) -> 
     if rate < 1 and not (np.linalg.eigvalsh(point.P)[0] > 0 and is_positive(decay, rate**2, point)):
         rate = np.inf
     g = input_gains(c, rate, point) if rate < 1 else np.full(nu, np.inf)
-    whole = np.sqrt(np.linalg.eigvalsh(schur(Inequality(c, point.P), rate**2, point))[-1]) if rate < 1 else np.inf
-    return _bound(rate, point.P, point.tau, g, whole, box)
+    whole = np.linalg.eigvalsh(schur(Inequality(c, point.P), rate**2, point))[-1] if rate < 1 else np.inf
+    return _bound(rate, point.P, point.tau, g, max(whole, 0.0) ** 0.5, box)
 
 
 def _bound(rate, P, tau, g, whole, box) -> Bound:

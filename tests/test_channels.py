@@ -50,6 +50,24 @@ def test_relu_of_nothing_has_both_slopes():
 def test_saturated_gate_keeps_its_channels():
     model = GRU(1, 1, 3)
     with torch.no_grad():
-        tensors(model)["bz"].fill_(60.0)
+        tensors(model)["bz"].fill_(39.0)
     c = trace(model, model.theta(), np.ones(3), np.ones(1))
     assert len(c.p) == 15 and (c.lo < c.hi).all()
+
+
+class Mixture(GRU):
+    """A relu of a mixture of what has no bound, by a gate that nothing moves."""
+
+    def f(self, p, x, u):
+        return 0.5 * x + 3.0 * ops.relu(ops.mix(ops.sigmoid(p.Wz @ u), p.Ur @ x, p.Ur @ x))
+
+    def comparison(self, p, u_max):
+        return super().comparison(p, u_max)._replace(state_box=None)
+
+
+def test_relu_of_an_unbounded_mixture_is_no_constant():
+    model = Mixture(1, 1, 2)
+    with torch.no_grad():
+        model.Wz.zero_()
+        model.Ur.copy_(torch.eye(2))
+    assert not certify(model, method="lmi").holds  # x = 1 becomes 3.5

@@ -6,6 +6,9 @@ from ..bounds import Bound, Comparison, gate_range, reach, two_norm
 from ..model import Initialiser, Model, Params
 from ..ops import sigmoid, tanh, vcat
 
+ROOM = 1e-9
+"""Share by which the box of the cells is larger than need be: slow ones have to stay inside whatever is rounded."""
+
 
 class LSTM(Model):
     """f, i, o = sig(W_* u + U_* h + b_*),  g = tanh(Wc u + Uc h + bc),  c+ = f o c + i o g,  h+ = o o tanh(c+),
@@ -65,7 +68,7 @@ class LSTM(Model):
         f, i, o = (gate_range(p["b" + k], radii[k])[1] for k in "fio")
         g = torch.tanh(radii["c"] + p.bc.flatten().abs())
         one_f = torch.sigmoid(-p.bf.flatten() - radii["f"])
-        return f, i, o, g, i * g / one_f
+        return f, i, o, g, i * g / one_f * (1 + ROOM) + ROOM**3
 
     def state_box(self, p, u_max):
         c_max = self.ranges(p, u_max)[-1]
