@@ -6,6 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ROUNDING = 1e-13
+"""Of sums, relative: what a gate sees may lie where a large bias all but cancels it."""
+
 
 class Bound(NamedTuple):
     """What one stability condition promises for a pair of trajectories; tensors, differentiable in the parameters.
@@ -106,8 +109,8 @@ def _(_, dims, M):
 
 
 def reach(W: Tensor, U: Tensor, u_max: Tensor, x_max: Tensor) -> Tensor:
-    """Largest |W u + U x| per row for |u| <= u_max and |x| <= x_max."""
-    return W.abs() @ u_max + U.abs() @ x_max
+    """Largest |W u + U x| per row for |u| <= u_max and |x| <= x_max, and what rounding may have taken from it."""
+    return (W.abs() @ u_max + U.abs() @ x_max) * (1 + ROUNDING)
 
 
 def gate_range(b: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:

@@ -164,8 +164,8 @@ class Increment(ops.Value):
         return self._through(expit, lambda a: expit(a) * expit(-a), lambda a: expit(-a))  # 1 - sigmoid rounds to zero
 
     def relu(self) -> "Increment":
-        slope = 1.0 * (self.lo > 0), 1.0 * ~(self.hi < 0)  # both where v is 0, or of unknown sign
-        return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), self.L, slope)
+        slope = np.sort([1.0 * (self.lo >= 0), 1.0 * ~(self.hi <= 0)], 0)  # both where v is 0, or of unknown sign
+        return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), self.L, tuple(slope))
 
     def _through(self, phi, slope, rest) -> "Increment":
         """phi(v) of a rising phi whose slope is even and falls with |v|; rest(|v|): what it lacks to saturation."""

@@ -71,3 +71,13 @@ def test_relu_of_an_unbounded_mixture_is_no_constant():
         model.Wz.zero_()
         model.Ur.copy_(torch.eye(2))
     assert not certify(model, method="lmi").holds  # x = 1 becomes 3.5
+
+
+class Twice(GRU):
+    def f(self, p, x, u):
+        return 0.5 * x + 0.1 * ops.relu(ops.relu(p.Ur @ x + p.Wr @ u))
+
+
+def test_relu_of_what_is_not_negative_is_the_identity():
+    c = trace(Twice(1, 1, 2), Twice(1, 1, 2).theta(), np.ones(2), np.ones(1))
+    assert len(c.p) == 2 and certify(Twice(1, 1, 2), method="lmi", rigorous=True).holds

@@ -66,3 +66,11 @@ def test_smallest_box_of_states_that_do_not_move_is_found():
 def test_smallest_box_of_states_without_bound_is_refused_with_a_sentence():
     with pytest.raises(ValueError, match="no box is known that state 0 does not leave"):
         certify(randomised(LipschitzRNN(1, 1, 3), 0, 1.0), state_box="smallest")
+
+
+def test_gate_whose_bias_all_but_cancels_its_input_is_not_thought_saturated():
+    model = filled(GRU(1, 1, 1), 0.0)
+    for name, value in (("Wz", 1e17), ("Uz", 7.0), ("bz", -1e17 - 16)):
+        filled(model, value, name)
+    found = certify(model, method="weighted")
+    assert found.holds == certify(model, method="weighted", rigorous=True).holds

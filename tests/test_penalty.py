@@ -8,6 +8,7 @@ from zoo import ZOO, randomised
 
 from rnn_control import penalty
 from rnn_control.bounds import two_norm
+from rnn_control.model import Params
 from rnn_control.penalty import CompiledPenalty, Penalty
 
 TRACED = [(kind, "weighted") for kind in ("gru", "gru_reset_after", "lstm", "esn", "nnarx", "lipschitz_rnn")]
@@ -104,3 +105,15 @@ def test_gradient_of_the_largest_singular_value_is_that_of_torch():
     M = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     ours, torchs = (torch.autograd.grad(f(M), M)[0] for f in (two_norm, lambda M: torch.linalg.matrix_norm(M, 2)))
     assert_allclose(ours, torchs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["cascade", "network"])
+def test_gradient_of_joined_conditions_is_the_slope_of_their_penalty(kind):
+    model, rng = randomised(ZOO[kind](2, 1, 2), 1), np.random.default_rng(0)
+    cost, none = Penalty(model, "delta_iss", "published", 0.5), np.zeros(0)
+    p = model.theta()
+    way = {k: torch.from_numpy(rng.normal(size=v.shape)) for k, v in p.items()}
+    gradient = cost.by_torch(p, none).p
+    ends = [cost.by_torch(Params({k: v + h * way[k] for k, v in p.items()}), none) for h in (1e-6, -1e-6)]
+    slope = sum((gradient[k] * way[k].numpy()).sum() for k in way)
+    assert_allclose((ends[0].value - ends[1].value) / 2e-6, slope, rtol=1e-5)

@@ -209,11 +209,18 @@ class Network(Model):
         return torch.stack(K), torch.tensor(a, dtype=torch.float64), torch.stack(r)
 
 
-@torch.no_grad()
+def spectral_radius(A: Tensor) -> Tensor:
+    """Of A >= 0; its derivative is y x' / y'x, x and y the right and the left eigenvector."""
+    with torch.no_grad():
+        pairs = torch.linalg.eig(A), torch.linalg.eig(A.T)
+        x, y = (vectors[:, values.abs().argmax()].real for values, vectors in pairs)
+    return pairs[0][0].abs().max() + y @ (A - A.detach()) @ x / (y @ x)
+
+
 def weights(A: Tensor, B: Tensor) -> Tensor:
     """w > 0 with A w <= level w, the level a tenth of the way from the spectral radius of A >= 0 to one."""
     A, B = (M.nan_to_num(nan=1e6, posinf=1e6) for M in (A, B))
-    radius = torch.linalg.eigvals(A).abs().max()
+    radius = spectral_radius(A)
     level = radius + 0.1 * (1 - radius).abs() + 1e-9
     w = torch.linalg.solve_ex(level * torch.eye(len(A), dtype=A.dtype) - A, B + 1e-6 * B.max() + 1e-12).result
     return (w / w.max()).clamp(min=1e-9)

@@ -76,11 +76,11 @@ class NNARX(Model):
         known = L.detach().clamp(min=1e-3)
         rate = self.decay(known)
         steps = self.ages(L)
-        scale = (rate ** (steps - self.lags)).repeat_interleave(self.block)
         residual, blocks = L * self.lags**0.5 - 1, ((self.block, 2.0),) * self.lags
         # the rate is a root, L^2 S(rate) = 1 with S = sum rate^(-2j): its derivative is that of the implicit function
         slope = (rate ** (-2 * steps)).sum() / (steps * rate ** (-2 * steps - 1)).sum() / known
         rate = rate + slope * (L - L.detach())
+        scale = (rate ** (steps - self.lags)).repeat_interleave(self.block)
         return Bound(residual, rate, scale, blocks, 1 + L_u, 2.0)
 
     def iss(self, p, u_max):
