@@ -56,5 +56,8 @@ class PlanMemory:
         self.reset()
         if "plan_u" in state:
             known = {name: np.array(state[f"plan_{name}"], float) for name in Plan._fields if f"plan_{name}" in state}
+            lacks = {"u", "x", "y"} - known.keys()
+            if lacks:
+                raise ValueError(f"the state lacks plan_{min(lacks)}: another version saved it; start anew")
             self.guess = Plan(**known)
             self._left = int(state["plan_left"])

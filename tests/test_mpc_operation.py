@@ -102,6 +102,14 @@ def test_a_restored_controller_goes_on_as_the_saved_one(solver, tmp_path):
     assert a.status == b.status and a.u == pytest.approx(b.u, abs=1e-6)
 
 
+def test_a_state_that_lacks_part_of_its_plan_is_refused():
+    first, second = (NMPC(two_tanks(), 6) for _ in range(2))
+    first.step([1.0, 1.0], None, [1.4, 1.1])
+    state = {name: v for name, v in first.state().items() if name != "plan_y"}
+    with pytest.raises(ValueError, match="lacks plan_y"):
+        second.restore(state)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
