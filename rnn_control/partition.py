@@ -53,18 +53,19 @@ def _numbered(names):
     return [n if n not in names[:i] else f"{n} ({names[: i + 1].count(n)})" for i, n in enumerate(names)]
 
 
-def split(self: E, train: float, valid: float) -> tuple[E, E, E]:
-    """(train, valid, test) by time within every record; fractions, test is what is left."""
-    if not (train > 0 and valid > 0 and train + valid < 1):
+def split(self: E, *shares: float) -> tuple[E, ...]:
+    """Parts by time within every record: of these shares, and what is left.
+
+    `split(0.85)` to train and to judge, `split(0.7, 0.15)` to train, to choose and to judge.
+    """
+    labels = {1: ("train", "test"), 2: ("train", "valid", "test")}.get(len(shares), ())
+    if not labels or not (min(shares) > 0 and sum(shares) < 1):
         raise ValueError(
-            f"train = {train}, valid = {valid}: fractions must be > 0 and leave something for "
-            f"the test part, as in split(0.7, 0.15); split_records takes whole records"
+            f"shares {shares}: one or two fractions > 0 that leave something for the test part, as in split(0.85) or "
+            "split(0.7, 0.15); split_records takes whole records"
         )
-    return (
-        _between(self, 0.0, train, "train"),
-        _between(self, train, train + valid, "valid"),
-        _between(self, train + valid, 1.0, "test"),
-    )
+    ends = [sum(shares[:i]) for i in range(len(shares) + 1)]
+    return tuple(_between(self, *part) for part in zip(ends, [*ends[1:], 1.0], labels, strict=True))
 
 
 def _between(experiment, start, stop, label):

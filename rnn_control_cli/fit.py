@@ -22,7 +22,7 @@ EPILOG = example(
 @click.option("--input-units", type=Columns(), help="Units, where the headers have none; one per input.")
 @click.option("--output-units", type=Columns(), help="Units, one per output.")
 @reading
-@click.option("--split", nargs=2, type=float, default=(0.7, 0.15), help="Shares to train on and to choose by.")
+@click.option("--split", nargs=2, type=float, help="Shares to train on and to choose by (default: 0.85 for both).")
 @click.option("--model", "kind", type=Known("model", model_kinds), default="gru", help="gru, lstm, esn, nnarx ...")
 @click.option("--size", type=click.IntRange(min=1), help="Units of the model (default: its own).")
 @click.option("--certificate", type=click.Choice(["delta_iss", "iss", "none"]), default="delta_iss")
@@ -41,14 +41,16 @@ EPILOG = example(
 def fit(data, inputs, outputs, input_units, output_units, split, price, out, report, as_json, **rest):
     """Identify a model from the CSV file DATA and write it to --out.
 
-    The first part of the record trains, the second chooses, the third judges. Exit code 1: no certified model.
+    The first part of the record trains and chooses, the last 15 % judges; with --split the second of three parts
+    chooses. Exit code 1: no certified model.
     """
     how = {k: rest.pop(k) for k in ("dt", "time", "time_unit", "gaps", "sep")}
     record = read_record(data, inputs, outputs, how, u_units=input_units, y_units=output_units)
     from rnn_control import CertificateError, identification_report
     from rnn_control.price import price as compare
 
-    train, valid, test = record.split(*split)
+    train, *chooses, test = record.split(*split or (0.85,))
+    valid = chooses[0] if chooses else None
     try:
         result = search(train, valid, **rest)
     except CertificateError as error:

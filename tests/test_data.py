@@ -108,7 +108,7 @@ def test_part_of_a_split_may_hold_an_input_still():
 
 @pytest.mark.parametrize("fractions", [(0.7, 0.3), (70, 15), (0.0, 0.5), (0.9, -0.1)])
 def test_fractions_are_checked(fractions):
-    with pytest.raises(ValueError, match="fractions must be > 0"):
+    with pytest.raises(ValueError, match="fractions > 0"):
         waves().split(*fractions)
 
 
