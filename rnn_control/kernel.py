@@ -57,16 +57,17 @@ class CompiledKernel:
 
     def simulate(self, p: Params, x0: np.ndarray, u: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """States (T+1, nx) and outputs (T, ny) of each record from its own x0 (S, nx)."""
-        values = self.parameters(p)
+        values, memory = self.parameters(p), self.one.size("memory", 1, 1)
+        starts, inputs, lengths = contiguous(x0), [contiguous(a) for a in u], np.array([len(a) for a in u], "l")
+        x, y = ([np.empty((T + more, n)) for T in lengths] for more, n in ((1, self.model.nx), (0, self.model.ny)))
 
-        def one(i):
-            start, inputs = contiguous(x0[i]), contiguous(u[i])
-            x, y = np.empty((len(inputs) + 1, self.model.nx)), np.empty((len(inputs), self.model.ny))
-            memory, records = self.one.size("memory", 1, 1), ([a] for a in (start, inputs, x, y))
-            self.one.call("simulate", memory, values, len(inputs), *records)
-            return x, y
+        def some(rows):
+            records = ([part[i] for i in rows] for part in (starts, inputs, x, y))
+            self.one.call("simulate", memory, values, len(rows), lengths[rows.start :], *records)
 
-        return spread(one, range(len(u)), sum(map(len, u)))
+        total = int(lengths.sum())
+        spread(some, [range(i, i + 1) for i in range(len(u))] if total >= THREADS_PAY else [range(len(u))], total)
+        return list(zip(x, y, strict=True))
 
     def loss_grad(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
         """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""

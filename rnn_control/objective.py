@@ -1,9 +1,11 @@
 """The training objective as a function of one flat vector: simulation error, penalty for instability, prior."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch.func import functional_call
 
 from .bounds import Bound, perron_weights
@@ -153,7 +155,7 @@ class Objective:
         total = sum(float(w.sum()) for w in self.data.w)
         _, _, squares = self.kernel.gauss_newton(self.model.theta(), x0, self.data)
         T, X = self.explicit_by_free(), self.starts.slopes
-        m, seen = len(T), np.r_[0:n, n + self.n_scale : len(v)]
+        m, seen = T.shape[0], np.r_[0:n, n + self.n_scale : len(v)]
         squares[range(m, len(squares)), range(m, len(squares))] += total * self.prior_x0 / x0.size
         cross, own = T.T @ squares[:m, m:] @ X, X.T @ squares[m:, m:] @ X
         H = np.zeros((len(v), len(v)))
@@ -163,8 +165,11 @@ class Objective:
         slopes = self.penalty_slopes(v)
         return value, gradient, H + 2 * self.penalty * slopes.T @ slopes
 
-    def explicit_by_free(self) -> np.ndarray:
-        """Jacobian of the explicit parameters, as the kernel lists them, with respect to the free ones."""
+    def explicit_by_free(self) -> Any:
+        """Jacobian of the explicit parameters, as the kernel lists them, with respect to the free ones; sparse if 1."""
+        p = self.model.theta()
+        if all(p[name] is value for name, value in zip(self.kernel.wrt, self.free, strict=False)):
+            return sparse.eye_array(self.n_theta, format="csr")
         names = [name for name, value in self.model.named_parameters() if value.requires_grad]
 
         def explicit(flat):

@@ -37,20 +37,23 @@ static void store(int n, long k, const real *from, Outputs to)
     for (int l = 0; l < LANES; l++) to[l][k * n + i] = from[i * LANES + l];
 }
 
-void simulate(real *memory, Inputs p, long T, Inputs x0, Inputs U, Outputs X, Outputs Y)
+/* Of `records`, LANES at a time, of length T each. */
+void simulate(real *memory, Inputs p, long records, const long *T, Inputs x0, Inputs U, Outputs X, Outputs Y)
 {
   real *c = take(&memory, CONSTANTS), *row = take(&memory, ROW);
   LOCAL(x, NX);
   LOCAL(y, NY);
   prepare(p, c);
-  load(NX, 0, x0, x);
-  store(NX, 0, x, X);
-  for (long k = 0; k < T; k++) {
-    EACH(NX) PUT(row + T_x + i, GET(x + i));
-    load(NU, k, U, row + T_u);
-    forward(c, row, y, x);
-    store(NY, k, y, Y);
-    store(NX, k + 1, x, X);
+  for (long r = 0; r < records; r += LANES) {
+    load(NX, 0, x0 + r, x);
+    store(NX, 0, x, X + r);
+    for (long k = 0; k < T[r]; k++) {
+      EACH(NX) PUT(row + T_x + i, GET(x + i));
+      load(NU, k, U + r, row + T_u);
+      forward(c, row, y, x);
+      store(NY, k, y, Y + r);
+      store(NX, k + 1, x, X + r);
+    }
   }
 }
 
