@@ -165,6 +165,7 @@ makers = {
     "compiled": ours,
     "no compiler": without_compiler,
     "real time": lambda system: ours(system, iterations=1),
+    "fatrop": lambda system: ours(system, solver="fatrop"),
     "our IPOPT": lambda system: ours(system, solver="ipopt"),
     "plain IPOPT": plain,
 }

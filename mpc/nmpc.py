@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .measured import Measured
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
 from .settings import check_moves, parse_bounds, parse_weights
-from .solving import Solved, Solvers
+from .solving import Name, Solved, Solvers
 from .step_result import Prediction, StepResult
 from .system import System, check_system
 from .target import SteadyTarget, Target
@@ -39,12 +39,12 @@ class NMPC:
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
     soft_penalty: price of violating a bound by one range, in units of an error of one range
     solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge), "condensed alone"
-        (nothing steps in, as in the C code that export_c writes) or "ipopt"; default: condensed, but IPOPT
-        where f is a long list of scalar operations
+        (nothing steps in, as in the C code that export_c writes), "fatrop" (for few states and long horizons;
+        IPOPT steps in) or "ipopt"; default: condensed, but IPOPT where f is a long list of scalar operations
     iterations: of the condensed solver in a step, 1 for real-time iteration; None: to convergence
     measured: names of the system's last inputs, if it does not move but reads them: measured disturbances
     measured_preview: samples ahead of now for which step takes values of them; each makes the state larger
-    max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit
+    max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit; fatrop has none
     tol: of the solvers, on the scaled problem
 
     Raises: ValueError for unknown names, contradictory bounds, wrong shapes.
@@ -63,7 +63,7 @@ class NMPC:
         terminal: Any = "cost_to_go",
         y_range: Any = None,
         soft_penalty: float = 100.0,
-        solver: Literal["condensed", "condensed alone", "ipopt"] | None = None,
+        solver: Name | None = None,
         iterations: int | None = None,
         max_time: float | None = None,
         tol: float = 1e-8,

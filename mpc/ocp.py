@@ -156,12 +156,12 @@ class HorizonProblem:
 
     def best(self, now: Situation, guess: Plan, others: Sequence[Plan]) -> tuple[Plan, float] | None:
         """Of other plans the cheapest, made admissible, and its cost; None if the guess is no dearer."""
-        candidates = [self._played(now, p.u) for p in (guess, *others) if np.isfinite(p.u).all()]
+        candidates = [self.played(now, p.u) for p in (guess, *others) if np.isfinite(p.u).all()]
         finite = [c for c in candidates if np.isfinite(c[1])]
         best = min(finite, key=lambda c: c[1], default=None)
         return None if best is None or best is candidates[0] else best
 
-    def _played(self, now: Situation, u: np.ndarray) -> tuple[Plan, float]:
+    def played(self, now: Situation, u: np.ndarray) -> tuple[Plan, float]:
         """The plan that inputs u (N, nu) lead to, and its cost."""
         u, x, s = self.admissible(u, now), [now.x], self.scales
         for u_k in u:

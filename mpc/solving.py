@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from copy import copy
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from .condensed import CondensedSolver
+from .fatrop import FatropSolver
 from .ipopt import IpoptSolver
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
 
 # An f of more scalar operations than this (an integrator with many substeps) takes a C compiler minutes.
 SCALAR_OPERATIONS = 300
+Name = Literal["condensed", "condensed alone", "fatrop", "ipopt"]
 
 
 class Solved(NamedTuple):
@@ -25,8 +27,8 @@ class Solved(NamedTuple):
 
 
 class Solvers:
-    """Condensed or IPOPT, each tried from the guess and from rest; IPOPT also stands in for the condensed one, unless
-    that is to work alone.
+    """Condensed, fatrop or IPOPT, each tried from the guess and from rest; IPOPT also stands in for the other two,
+    unless the condensed one is to work alone.
 
     Where none converges, or max_time is over, the best of what they came to, if it beats the guess.
 
@@ -36,7 +38,7 @@ class Solvers:
     def __init__(
         self,
         problem: HorizonProblem,
-        solver: Literal["condensed", "condensed alone", "ipopt"] | None,
+        solver: Name | None,
         iterations: int | None,
         max_time: float | None,
         tol: float,
@@ -44,20 +46,25 @@ class Solvers:
         if solver is None:
             scalars = problem.system.f.is_a("SXFunction") and problem.system.f.n_instructions() > SCALAR_OPERATIONS
             solver = "ipopt" if scalars else "condensed"
-        if solver not in ("condensed", "condensed alone", "ipopt"):
-            raise ValueError(f"solver is {solver!r}; choose 'condensed', 'condensed alone' or 'ipopt'")
-        if iterations is not None and (solver == "ipopt" or iterations < 1):
+        if solver not in get_args(Name):
+            raise ValueError(f"solver is {solver!r}; choose 'condensed', 'condensed alone', 'fatrop' or 'ipopt'")
+        if iterations is not None and (not solver.startswith("condensed") or iterations < 1):
             raise ValueError(f"iterations is {iterations}; at least 1, and of the condensed solver only")
         if max_time is not None and not max_time > 0:
             raise ValueError(f"max_time is {max_time}, it must be positive (seconds)")
+        if max_time is not None and solver == "fatrop":
+            raise ValueError("fatrop cannot keep a max_time; choose solver='condensed' or 'ipopt'")
         self._problem, self._tol, self._max_time = problem, tol, max_time
         self._rung = "solved" if iterations is None else "real-time iteration"
-        self._ipopt, self._alone, self.are_slow = None, solver != "condensed", solver == "ipopt"
+        self._ipopt, self._alone, self.library = None, solver in ("condensed alone", "ipopt"), None
         if solver == "ipopt":
-            self._first, self.library = IpoptSolver(problem, tol, max_time), None
+            self._first = IpoptSolver(problem, tol, max_time)
+        elif solver == "fatrop":
+            self._first = FatropSolver(problem, tol)
         else:
             self._first = CondensedSolver(problem, tol, max_time, iterations)
             self.library = self._first.library
+        self.are_slow = not isinstance(self._first, CondensedSolver)
 
     def alone(self) -> "Solvers":
         """The same, with nothing that stands in."""
@@ -106,7 +113,7 @@ class Solvers:
 
     def _attempts(
         self, now: Situation, start: Plan, is_cold: bool
-    ) -> Iterator[tuple[CondensedSolver | IpoptSolver, Plan]]:
+    ) -> Iterator[tuple[CondensedSolver | FatropSolver | IpoptSolver, Plan]]:
         yield self._first, start
         if not is_cold:
             yield self._first, self._problem.cold_plan(now)

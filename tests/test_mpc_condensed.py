@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 
 import mpc.compiled
 from mpc import NMPC, DiscreteSystem, linear_system
+from mpc.fatrop import FatropSolver
 from mpc.jacobian import jacobian
 from mpc.plan import Plan
 from mpc.qp import solve_qp
@@ -45,6 +46,27 @@ def test_condensed_solver_and_ipopt_reach_the_same_optimum(factory):
     ours, theirs = side_by_side(system, tight(system), tight(system, solver="ipopt", tol=1e-10), lead=True)
     assert all(r.status == "solved" for r in ours)
     assert [r.cost for r in ours] == pytest.approx([r.cost for r in theirs], rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("moves", [None, [1, 1, 2, 4]])
+def test_fatrop_reaches_the_same_optimum_or_of_several_a_better_one(factory, moves):
+    system = learned(factory)
+    first, second = tight(system, moves=moves), tight(system, moves=moves, solver="fatrop")
+    ours, theirs = side_by_side(system, first, second, lead=True)
+    assert all(r.ok for r in theirs)
+    excess = np.array([t.cost - o.cost for o, t in zip(ours, theirs, strict=True)])
+    assert excess.max() < 1e-5 and (abs(excess) < 1e-5).sum() >= 5
+
+
+def test_fatrop_needs_no_help_and_says_where_it_found_nothing():
+    system = linear_system([[0.9, 0.2], [0.0, 0.8]], [[0.0], [1.0]], [[1.0, 0.0]], 1.0)
+    controller = NMPC(system, 12, bounds={"du": 0.3, "y": {"y1": (-1.0, 1.5)}})
+    problem, best = controller._problem, controller.step(np.array([1.0, 0.5]), None, [1.4], np.zeros(1))
+    solver, now = FatropSolver(problem, 1e-8), controller._now
+    _, cost, words, ok = solver.solve(now, problem.cold_plan(now))
+    assert ok and not words and cost == pytest.approx(best.cost, rel=1e-6)
+    plan, _, words, ok = solver.solve(now._replace(x=np.array([np.nan, 0.0])), problem.cold_plan(now))
+    assert not ok and words and np.isfinite(plan.u).all()
 
 
 def test_compiled_and_numpy_solver_make_the_same_steps(factory, monkeypatch):

@@ -117,7 +117,9 @@ def test_a_state_that_lacks_part_of_its_plan_is_refused():
         ({"horizon": "20"}, "horizon is 20"),
         ({"bounds": {"u": {"u1": ("a", 50)}}}, "bounds\\['u'\\] of 'u1' is \\('a', 50\\)"),
         ({"moves": [2, 2]}, "horizon's sum 5"),
-        ({"solver": "magic"}, "choose 'condensed', 'condensed alone' or 'ipopt'"),
+        ({"solver": "magic"}, "choose 'condensed', 'condensed alone', 'fatrop' or 'ipopt'"),
+        ({"solver": "fatrop", "max_time": 0.1}, "cannot keep a max_time"),
+        ({"solver": "fatrop", "iterations": 1}, "of the condensed solver only"),
         ({"iterations": 0}, "at least 1"),
     ],
 )

@@ -68,5 +68,5 @@ def test_a_state_far_from_the_forecast_costs_a_prepared_step_no_more_than_standi
     c.prepare()
     guess, x, r = c._memory.guess, system.x0 - 1.5 * s.x_half, s.y_mid - 0.4 * s.y_range
     result = c.step(x, 0.5 * s.y_range, r, u)
-    _, cost = c._problem._played(c._now, guess.u)
+    _, cost = c._problem.played(c._now, guess.u)
     assert result.ok and result.cost <= cost * (1 + 1e-9)
