@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import casadi as ca
 import control
@@ -76,7 +76,7 @@ class Plant(Ports, ABC):
         """
         substep = self.substep if substep is None else check_dt(substep, "substep")
         step = self.step(self.ode_function(), check_dt(dt), substep)
-        kind = ca.SX if step.is_a("SXFunction") else ca.MX
+        kind: Any = ca.SX if step.is_a("SXFunction") else ca.MX
         x, u = kind.sym("x", self.nx), kind.sym("u", self.nu)
         x_next = step(x, u, self.disturbance_vector(d))
         return SampledSystem(
