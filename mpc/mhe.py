@@ -21,7 +21,8 @@ class MHE:
     z_0 = z' + S zeta,   z_{i+1} = F(z_i, u_i) + W omega_i,   z = [x; v; d] within bounds.
 
     z', S S' = P' summarise what came before the window: an EKF that runs `window` steps behind (exact for a linear
-    system, where MHE is the Kalman filter). A missing measurement has no term. Where the problem is not solved, in
+    system, where MHE is the Kalman filter). A missing measurement has no term. IPOPT's steps are those of Gauss-Newton:
+    first derivatives of F, which is all that residuals as small as noise need. Where the problem is not solved, in
     max_time (s) or at all, the estimate goes on open loop, and `ok` is False.
 
     Deviations as for EKF; bounds: {"x": {"x1": (low, high)}, "v": {input: }, "d": {output: }}, None leaves a side free
@@ -127,8 +128,9 @@ class Window:
         self._sigma = np.sqrt(np.diag(ekf.R))
         self._noisy = np.flatnonzero(self._deviations)
         self._F = FastCall(self._model.F)
-        options = {**ipopt_options(max_time, 1e-9), "ipopt.mu_init": 1e-3}
-        self._solver = ca.nlpsol("mhe", "ipopt", self._build(), options)
+        problem = self._build()
+        options = {**ipopt_options(max_time, 1e-9), "ipopt.mu_init": 1e-3, "hess_lag": _gauss_newton(problem)}
+        self._solver = ca.nlpsol("mhe", "ipopt", problem, options)
 
     def _build(self) -> dict[str, Any]:
         m, M, ny, nu = self._model, self._steps, self._model.system.ny, self._model.system.nu
@@ -178,6 +180,14 @@ class Window:
             z = self._F(z, u)[0].copy()
             zs.append(z if np.isfinite(z).all() else zs[-1])
         return np.clip(zs, *self._limits)
+
+
+def _gauss_newton(problem: dict[str, Any]) -> ca.Function:
+    """Hessian of the cost, without the model's curvature: second derivatives of a long f cost more than they save."""
+    x, p, lam_f, lam_g = problem["x"], problem["p"], ca.MX.sym("lam_f"), ca.MX.sym("lam_g", problem["g"].numel())
+    hessian = ca.triu(lam_f * ca.hessian(problem["f"], x)[0])
+    names = ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
+    return ca.Function("hess_lag", [x, p, lam_f, lam_g], [hessian], *names)
 
 
 def _root(P: np.ndarray) -> np.ndarray | None:

@@ -28,8 +28,9 @@ class ReactorsSeparatorLiu(Vessels):
     V3 z3' = F_2 (z2 - z3) - (F_R + F_p) (z_R - z3)  + (0, 0, q3),       T_R = T3
 
     Open-loop stable, 0.6 to 17 s. With rho = 915 and F_p = 0.5, as in a public copy, reactor 1 settles at 332 K and not
-    at the printed 337 K; rho and F_p below reproduce the print to its digits. Sample at 2 s. Limits of the actuators,
-    `region` and the sensor noise are this package's choice.
+    at the printed 337 K; rho and F_p below reproduce the print to its digits. Sample at 2 s; the model of a
+    controller or an observer can do with substep = 0.5 s, a hundredth of the sensor noise from the simulator. Limits of
+    the actuators, `region` and the sensor noise are this package's choice.
 
     Reference: Liu et al. (2009).
     """

@@ -44,10 +44,11 @@ class SampledSystem:
         return len(self.y_names)
 
 
-def check_dt(dt: float) -> float:
+def check_dt(dt: float, name: str = "dt") -> float:
     """dt as a float, s; ValueError unless it is finite and positive."""
     if not (math.isfinite(dt) and dt > 0.0):
-        raise ValueError(f"dt = {dt!r} s must be positive and finite; give the sampling time in s")
+        what = {"dt": "the sampling time", "substep": "the longest step of the integrator"}[name]
+        raise ValueError(f"{name} = {dt!r} s must be positive and finite; give {what} in s")
     return float(dt)
 
 

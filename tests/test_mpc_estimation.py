@@ -1,5 +1,6 @@
 """Observers of one call signature: when which measurement corrects what, estimation within bounds, certified gains."""
 
+import casadi as ca
 import numpy as np
 import pytest
 from test_mpc_closed_loop import two_tanks
@@ -92,6 +93,21 @@ def test_mhe_keeps_its_bounds_where_a_filter_does_not():
     for _ in range(6):
         x = mhe.update([1.0, 1.0], [0.5, 1.0]).x
     assert mhe.ok and x[0] == pytest.approx(0.9, abs=1e-6)
+
+
+def test_mhe_finds_the_optimum_of_newtons_method_where_the_measurements_contradict_the_model():
+    s = two_tanks()
+    mhe = MHE(s, 0.01, 0.02, 0.05, window=5)
+    mhe.reset([1.0, 1.0], [1.0, 1.0])
+    for k in range(8):
+        mhe.update([1.0, 1.0], [0.5 + 0.1 * (-1) ** k, 1.4])
+    window = mhe._problem
+    found, options = [], {"ipopt.tol": 1e-10, "ipopt.print_level": 0, "print_time": False, "ipopt.sb": "yes"}
+    newton = ca.nlpsol("newton", "ipopt", window._build(), options)
+    for solver in (window._solver, newton):
+        window._solver = solver
+        found.append(window.solve(mhe._behind, mhe._us, mhe._ys))
+    assert found[0] == pytest.approx(found[1], abs=1e-7)
 
 
 def test_mhe_that_is_not_solved_goes_on_open_loop():

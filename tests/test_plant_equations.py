@@ -7,6 +7,8 @@ from plant_runs import discretised, simulated
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+from plants import PLANTS
+
 
 @pytest.fixture(params=range(5))
 def jump(plant, request):
@@ -30,6 +32,20 @@ def test_f_equals_the_simulator_to_one_in_a_million(plant, jump, samples):
     (x, u), dt = jump, samples * plant.sampling_time
     x_next = np.array(discretised(plant, dt).f(x, u)).ravel()
     np.testing.assert_allclose(x_next, simulated(plant, x, u, dt), rtol=1e-6)
+
+
+LONGER = [("reactors_separator_liu", 0.5, 0.01), ("reactors_separator_stewart", 0.07, 0.1),
+          ("reactors_separator_stewart", 0.15, 1 / 3)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, substep, share", LONGER)
+@pytest.mark.parametrize("seed", range(5))
+def test_longer_substeps_stay_within_a_share_of_the_sensor_noise(name, substep, share, seed):
+    plant, random = PLANTS[name](), np.random.default_rng(seed)
+    x, u = (random.uniform(plant.u_region_min, plant.u_region_max) for _ in range(2))
+    x = plant.equilibrium(x)
+    x_next = np.array(plant.discretise(plant.sampling_time, substep=substep).f(x, u)).ravel()
+    assert np.all(np.abs(x_next - simulated(plant, x, u, plant.sampling_time)) < share * plant.y_noise)
 
 
 def test_linearisation_sampled_equals_the_jacobian_of_f(plant):

@@ -48,6 +48,12 @@ def test_impossible_sampling_time_is_refused(plant, dt):
         plant.discretise(dt)
 
 
+@pytest.mark.parametrize("substep", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_substep_is_refused(plant, substep):
+    with pytest.raises(ValueError, match="substep ="):
+        plant.discretise(plant.sampling_time, substep=substep)
+
+
 def test_physically_impossible_initial_state_is_refused(plant):
     with pytest.raises(ValueError, match="physically impossible"):
         plant.process(plant.sampling_time, x0=np.full(plant.nx, -300.0))
