@@ -28,17 +28,23 @@ FUNCTIONS = {name: getattr(ops, name) for name in ("tanh", "sigmoid", "relu", "m
 
 
 NARROW = 2.0**-60
-"""A range no wider is that of a factor all but known: it gets no multiplier in a certificate."""
+"""A range no wider is that of a factor all but known: any multiplier will do that is large."""
+LARGE = 2.0**80
+"""The multiplier of what is all but linear."""
 
 
 class Channels(NamedTuple):
-    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image."""
+    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image.
+
+    `kept`: of all rows of the tape, linear ones with them, those that became channels.
+    """
 
     F: np.ndarray
     p: np.ndarray
     lo: np.ndarray
     hi: np.ndarray
     image: np.ndarray
+    kept: np.ndarray
 
     def radius(self) -> np.ndarray:
         """Half widths of the ranges."""
@@ -74,7 +80,7 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
     F = _widened(last, total)[:, order]
-    return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image)
+    return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image, np.array(tape.kept, bool))
 
 
 class Tape:
@@ -84,7 +90,7 @@ class Tape:
     """
 
     def __init__(self, constant: int):
-        self.start, self.rows, self.ranges = constant + 1, [], []
+        self.start, self.rows, self.ranges, self.kept = constant + 1, [], [], []
         self.one = np.eye(1, self.start, constant)
 
     def record(self, p: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
@@ -94,6 +100,7 @@ class Tape:
         is_channel = p.any(1) & (lo != hi)[:, 0]
         q = np.where(p.any(1, keepdims=True) & ~is_channel[:, None], np.where(lo == hi, lo, 0) * p, 0.0)
         first = self.start + len(self.rows)
+        self.kept += list(is_channel)
         self.rows += list(p[is_channel])
         self.ranges += list(np.concatenate([lo, hi], 1)[is_channel])
         q = _widened(q, self.start + len(self.rows))

@@ -135,7 +135,7 @@ def test_changed_metric_or_multiplier_breaks_the_inequality(pair, share):
     model, certificate = pair
     box = np.array(certificate.state_box or [np.inf] * model.nx)
     c = trace(model, model.theta(), box, np.ones(model.nu)).without_inputs()
-    P, tau = np.array(certificate.metric), np.array(certificate.multipliers)
+    P, tau = np.array(certificate.metric), np.array(certificate.multipliers)[c.kept]
     problem = Inequality(c, 0 * P)
     assert is_positive(problem, certificate.rate**2, Point(P, tau))
     assert not is_positive(problem, (0.8 * certificate.rate) ** 2, Point(P, tau))
