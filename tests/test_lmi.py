@@ -212,6 +212,22 @@ def test_smallest_state_box_is_inside_and_gives_the_better_rate():
     assert regional.rate <= given.rate <= usual.rate
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_box_that_only_the_class_proves_is_the_smallest_and_sharpens_the_rate(seed):
+    """Bounds of x + step A x, term by term, grow with any box."""
+    model = LipschitzRNN(2, 1, 4, seed=seed)
+    usual, regional = certify(model, method="lmi"), certify(model, method="lmi", state_box="smallest")
+    own = model.state_box(model.theta(), model.input_box())
+    assert regional.state_box == tuple(own.tolist()) and regional.rate < usual.rate
+
+
+def test_refused_box_is_widened_only_where_that_helps():
+    with pytest.raises(ValueError, match="nor is it within any wider box"):
+        certify(LipschitzRNN(2, 1, 4), state_box=np.full(4, 9.0))
+    with pytest.raises(ValueError, match="widen it there"):
+        certify(randomised(GRU(2, 1, 4), 0, 0.1), state_box=np.full(4, 1e-3))
+
+
 def test_states_stay_in_the_smallest_box():
     model = dense("lstm")
     box = np.array(certify(model, method="lmi", state_box="smallest", input_box=[[-0.5, 0.5]] * 2).state_box)[:, None]
