@@ -14,6 +14,15 @@ from .scaler import Scaler
 ROOM = 1e-12
 """Share of a box that its image must leave free: the sums behind the image are rounded."""
 
+HUGE = 1e9
+"""Times a box, beside which inputs and biases are nothing."""
+
+WIDEN = "widen it there, narrow input_box, or leave state_box out"
+GROWS = (
+    "nor is it within any wider box, where x + A x is bounded by |x| + |A x|; leave state_box out, "
+    'or give "smallest" for the box that the model\'s class proves'
+)
+
 LEAST = 1e-27
 """Radius of a state that does not move."""
 
@@ -40,7 +49,8 @@ def above(a: Fraction) -> float:
 def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str) -> Tensor:
     """The radii (nx,) asked for, if f maps that box into itself; "smallest": those to which its images shrink.
 
-    By interval evaluation of f (Theorem 15). Raises ValueError for a box that it does not prove invariant.
+    By interval evaluation of f (Theorem 15). Raises ValueError for a box that it does not prove invariant; the model's
+    own box, which its class proves, is the smallest then.
     """
     if isinstance(asked, str):
         if asked != "smallest":
@@ -51,13 +61,16 @@ def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str) -
         if box.shape != (model.nx,) or not (np.isfinite(box) & (box > 0)).all():
             raise ValueError(f"state_box is {asked!r}; it must be (nx,) = ({model.nx},) positive radii, normalised")
     grown = _image(model, p, u_max, box) * (1 + ROOM) / box
-    if not (grown <= 1).all():
-        i = int(np.nanargmax(grown))
-        raise ValueError(
-            f"the state box is not shown to be invariant: state {i} starts within {box[i]:.6g} and may reach "
-            f"{grown[i] * box[i]:.6g}; widen it there, narrow input_box, or leave state_box out"
-        )
-    return torch.from_numpy(box)
+    if (grown <= 1).all():
+        return torch.from_numpy(box)
+    if isinstance(asked, str):
+        return model.state_box(p, u_max)
+    i = int(np.nanargmax(grown))
+    way = GROWS if _image(model, p, u_max, HUGE * box)[i] > 1.01 * HUGE * box[i] else WIDEN
+    raise ValueError(
+        f"the state box is not shown to be invariant: state {i} starts within {box[i]:.6g} and may reach "
+        f"{grown[i] * box[i]:.6g}; {way}"
+    )
 
 
 def _image(model: Model, p: Params, u_max: Tensor, box: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ channels q collect what is not linear: q_k = theta_k p_k, with p_k linear in dx,
 
 row by row; a row whose p is zero, or whose range is a point, is linear and makes no channel. What a function gives
 becomes a channel only where it is added or multiplied by a matrix: in a product its slope and the other factor are one
-theta. The order is that of rnn_control/check.py, which proves the inequality anew.
+theta. The order is that of rnn_control/check.py, which proves the inequality anew. Intervals are rounded outwards.
 """
 
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from . import ops
+from .bounds import ROUNDING
 from .check import run
 from .equations import equations, identifier
 from .model import Model, Params
@@ -28,17 +29,23 @@ FUNCTIONS = {name: getattr(ops, name) for name in ("tanh", "sigmoid", "relu", "m
 
 
 NARROW = 2.0**-60
-"""A range no wider is that of a factor all but known: it gets no multiplier in a certificate."""
+"""A range no wider is that of a factor all but known: any multiplier will do that is large."""
+LARGE = 2.0**80
+"""The multiplier of what is all but linear."""
 
 
 class Channels(NamedTuple):
-    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image."""
+    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image.
+
+    `kept`: of all rows of the tape, linear ones with them, those that became channels.
+    """
 
     F: np.ndarray
     p: np.ndarray
     lo: np.ndarray
     hi: np.ndarray
     image: np.ndarray
+    kept: np.ndarray
 
     def radius(self) -> np.ndarray:
         """Half widths of the ranges."""
@@ -74,7 +81,7 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
     F = _widened(last, total)[:, order]
-    return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image)
+    return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image, np.array(tape.kept, bool))
 
 
 class Tape:
@@ -84,7 +91,7 @@ class Tape:
     """
 
     def __init__(self, constant: int):
-        self.start, self.rows, self.ranges = constant + 1, [], []
+        self.start, self.rows, self.ranges, self.kept = constant + 1, [], [], []
         self.one = np.eye(1, self.start, constant)
 
     def record(self, p: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
@@ -94,6 +101,7 @@ class Tape:
         is_channel = p.any(1) & (lo != hi)[:, 0]
         q = np.where(p.any(1, keepdims=True) & ~is_channel[:, None], np.where(lo == hi, lo, 0) * p, 0.0)
         first = self.start + len(self.rows)
+        self.kept += list(is_channel)
         self.rows += list(p[is_channel])
         self.ranges += list(np.concatenate([lo, hi], 1)[is_channel])
         q = _widened(q, self.start + len(self.rows))
@@ -128,8 +136,9 @@ class Increment(ops.Value):
     def __add__(self, other) -> "Increment":
         if not isinstance(other, Increment):
             c = _array(other)
-            return Increment(self.tape, self.lo + c, self.hi + c, _sum(self.L, c * self.tape.one))
-        return Increment(self.tape, self.lo + other.lo, self.hi + other.hi, _sum(self.L, other.L))
+            return Increment(self.tape, *_outwards([self.lo + c, self.hi + c]), _sum(self.L, c * self.tape.one))
+        ends = _outwards([self.lo + other.lo, self.hi + other.hi])
+        return Increment(self.tape, *ends, _sum(self.L, other.L))
 
     def __mul__(self, other) -> "Increment":
         if isinstance(other, Increment):
@@ -138,12 +147,13 @@ class Increment(ops.Value):
         else:
             c = _array(other)
             ends, L = [_times(c, self.lo), _times(c, self.hi)], c * self.L
-        return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), L)
+        return Increment(self.tape, *_outwards(ends), L)
 
     def __rmatmul__(self, W) -> "Increment":
         W = _array(W)
         low, high = np.minimum(W, 0)[:, :, None], np.maximum(W, 0)[:, :, None]
-        lo, hi = ((_times(high, a) + _times(low, b)).sum(1) for a, b in ((self.lo, self.hi), (self.hi, self.lo)))
+        terms = [_times(high, a) + _times(low, b) for a, b in ((self.lo, self.hi), (self.hi, self.lo))]
+        lo, hi = (t.sum(1) + r * abs(t).sum(1) for t, r in zip(terms, (-ROUNDING, ROUNDING), strict=True))
         return Increment(self.tape, lo, hi, W @ self.L)
 
     __radd__, __rmul__ = __add__, __mul__
@@ -184,8 +194,10 @@ class Increment(ops.Value):
         difference = a - b
         first, second = difference.scaled(self.lo, self.hi), self.scaled(difference.lo, difference.hi)
         with np.errstate(invalid="ignore"):  # NaN, where nothing is known of a sum of two that are unbounded
-            ends = [_times(z, v) + _times(1 - z, w)
-                    for z in (self.lo, self.hi) for v in (a.lo, a.hi) for w in (b.lo, b.hi)]  # fmt: skip
+            ends = [s + t + r * (abs(s) + abs(t))
+                    for r in (-ROUNDING, ROUNDING) for z in (self.lo, self.hi)
+                    for s in (_times(z, a.lo), _times(z, a.hi))
+                    for t in (_times(1 - z, b.lo), _times(1 - z, b.hi))]  # fmt: skip
         return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, _sum(first, second)))
 
     def vcat(self, parts) -> "Increment":
@@ -203,6 +215,12 @@ def _times(c, v) -> np.ndarray:
     """c v where nothing times an unbounded value is nothing."""
     with np.errstate(invalid="ignore"):
         return np.where((c == 0) | (v == 0), 0.0, c * v)
+
+
+def _outwards(ends: list) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest, and the next numbers beyond; what has one value keeps it."""
+    lo, hi = np.min(ends, 0), np.max(ends, 0)
+    return np.where(lo < hi, np.nextafter(lo, -np.inf), lo), np.where(lo < hi, np.nextafter(hi, np.inf), hi)
 
 
 def _widened(L: np.ndarray, columns: int) -> np.ndarray:

@@ -55,10 +55,9 @@ def up(a):
     return -Fraction(math.floor(-a * 2**200), 2**200)  # ValueError if NaN: no range of a factor is known
 
 
-@entrywise
-def above(a):
+def above(M):
     """In multiples of 1 / FINE."""
-    return -(-a.numerator * FINE // a.denominator)
+    return -(-M * FINE // 1)
 
 
 @entrywise
@@ -75,13 +74,17 @@ def sigma(a):
     return up(1 / (1 + Fraction(minus_a.exp(Context(prec=60))) * (1 - Fraction(1, 10**58))))
 
 
+def spread(form, n):
+    return {k: np.broadcast_to(M, (n, M.shape[1])) for k, M in form.items()}
+
+
 def plus(a, b):
     return {k: a.get(k, 0) + b.get(k, 0) for k in a | b}
 
 
 def hull(*ends):
     """Least and largest of arrays; NaN where one of them is."""
-    return np.minimum.reduce(ends) + 0 * sum(ends), np.maximum.reduce(ends) + 0 * sum(ends)
+    return reduce(np.minimum, ends) + 0 * sum(ends), reduce(np.maximum, ends) + 0 * sum(ends)
 
 
 class Value:
@@ -90,7 +93,7 @@ class Value:
     __array_ufunc__ = None
 
     def __init__(self, low, high, form, trace, slope=None):
-        self.low, self.high, self._form, self.trace, self.slope = low, high, form, trace, slope
+        self.low, self.high, self._form, self.trace, self.slope = low, high, spread(form, len(low)), trace, slope
 
     @property
     def form(self):
@@ -104,14 +107,8 @@ class Value:
             low, high = hull(*(a * b for a in self.slope for b in (low, high)))
         return self.trace.channel(self._form, -up(-low), up(high))
 
-    def column(self, b):
-        require(np.shape(b) in ((), (1, 1), (len(self.low), 1)), "what is added or multiplied is no column as long")
-        return np.broadcast_to(np.ravel(np.asarray(b, object)), self.low.shape)
-
     def __add__(self, b):
-        if not isinstance(b, Value):
-            b = Value(self.column(b), self.column(b), {"1": self.column(b)[:, None]}, self.trace)
-        require(len(self.low) == len(b.low), "columns of different lengths are added")
+        b = self.trace.value(b)
         return Value(self.low + b.low, self.high + b.high, plus(self.form, b.form), self.trace)
 
     def __sub__(self, b):
@@ -122,10 +119,9 @@ class Value:
 
     def __mul__(self, b):
         if not isinstance(b, Value):
-            c = self.column(b)
+            c = self.trace.value(b).low
             form = {k: c[:, None] * M for k, M in self.form.items()}
             return Value(*hull(c * self.low, c * self.high), form, self.trace)
-        require(len(self.low) == len(b.low), "columns of different lengths are multiplied")
         form = b.scaled(self.low, self.high)
         form = form if self.trace.is_iss else plus(form, self.scaled(b.low, b.high))
         return Value(*hull(*(s * t for s in (self.low, self.high) for t in (b.low, b.high))), form, self.trace)
@@ -149,8 +145,16 @@ class Trace(list):
         self.is_iss, self.has_balls = is_iss, has_balls
 
     def channel(self, p, low, high):
-        self.append((p, exact(low), exact(high)))
-        return {len(self) - 1: eye(len(low))}
+        n = max([len(low), *map(len, p.values())])
+        self.append((spread(p, n), *(np.broadcast_to(exact(end), n) for end in (low, high))))
+        return {len(self) - 1: eye(n)}
+
+    def value(self, a):
+        if isinstance(a, Value):
+            return a
+        require(np.ndim(a) == 0 or np.shape(a)[1:] == (1,), "what is added, multiplied or stacked is no column")
+        c = np.ravel(np.asarray(a, object))
+        return Value(c, c, {"1": c[:, None]}, self)
 
 
 def rising(v, phi, slope, steepest):
@@ -173,21 +177,24 @@ def sigmoid(v, *, s=1):
 
 def relu(v):
     slope = hull(exact(v.low >= 0), exact(~(v.high <= 0)))  # both where v is 0
-    return rising(v, lambda a: (hull(a, 0 * a)[1],) * 2, slope, Fraction(1))
+    return rising(v, lambda a: (np.where(a > 0, a, 0), hull(a, 0 * a)[1]), slope, Fraction(1))
 
 
 def mix(z, a, b):
     """z a + (1 - z) b = b + z (a - b), 0 <= z <= 1."""
-    d = a - b
+    a, b = (v if isinstance(v, Value) else 0 * z + v for v in (a, b))
     require((z.low >= 0).all() and (z.high <= 1).all(), "mix takes a share between 0 and 1")
-    return Value(hull(a.low, b.low)[0], hull(a.high, b.high)[1], (b + z * d).form, z.trace)
+    Z, A, B = ((v.low, v.high) for v in (z, a, b))
+    return Value(*hull(*(t * v + (1 - t) * w for t in Z for v in A for w in B)), (b + z * (a - b)).form, z.trace)
 
 
 def vcat(*parts):
+    trace = next(v.trace for v in parts if isinstance(v, Value))
+    parts = [trace.value(v) for v in parts]
     width = {k: M.shape[1] for v in parts for k, M in v.form.items()}
     form = {k: np.vstack([v.form.get(k, np.zeros((len(v.low), n), object)) for v in parts]) for k, n in width.items()}
     low, high = (np.concatenate([getattr(v, end) for v in parts]) for end in ("low", "high"))
-    return Value(low, high, form, parts[0].trace)
+    return Value(low, high, form, trace)
 
 
 def signal(v):
@@ -230,7 +237,8 @@ def run(text, names, functions, number: Any = Fraction):
 
 def is_positive(A):
     """A > 0 for symmetric A, by elimination in multiples of 1 / FINE; what is rounded off is taken off the diagonal."""
-    A = A * FINE // 1 - len(A) * eye(len(A))
+    s = entrywise(lambda a: Fraction(2) ** ((a.denominator.bit_length() - a.numerator.bit_length()) // 2))(A.diagonal())
+    A = A * np.outer(s, s) * FINE // 1 - len(A) * eye(len(A))
     while len(A) and A[0, 0] > 0:
         A = A[1:, 1:] - A[1:, :1] @ A[:1, 1:] // A[0, 0] - len(A) * eye(len(A) - 1)
     return not len(A)
@@ -330,12 +338,6 @@ def prove_levels(c, trace, x_next, y, rate, gain, groups, balls):
     require(Fraction(c["offset"]) >= offset, "the offset is not proved")
 
 
-def whole(M):
-    """Whole numbers, which are faster, and the fraction by which they have to be multiplied."""
-    D = math.lcm(*(a.denominator for a in M.flat))
-    return M * D // 1, Fraction(1, D)
-
-
 def prove_metric(c, trace, x_next, y, rate, gain):
     """r^2 V + g^2 du_i^2 > V+ + s 2 tau (q - low p)(high p - q) on (dx, q, du_i), for V = dx' P dx.
 
@@ -352,13 +354,12 @@ def prove_metric(c, trace, x_next, y, rate, gain):
     F, C = dense(x_next.form), dense(y.form)[:, :n]
     p = np.vstack([F[:0], *(dense(form) for form, *_ in trace)])
     low, high = (np.concatenate([F[:0, 0], *(ends[i] for ends in trace)])[:, None] for i in (1, 2))
-    is_wide = p.any(1) & (high - low > 2**-60)[:, 0]  # else q is all but linear, and any large multiplier will do
-    t = np.array([next(tau) if wide else 2**80 for wide in is_wide], object)[:, None]
+    t = [2**80 if form.keys() == {"1"} else next(tau, -1) for form, ends, _ in trace for _ in ends]  # f of 0 is known
+    t = np.where(high - low > 2**-60, np.array(t, object)[:, None], 2**80)  # else q is all but linear
     require(next(tau, None) is None and (t >= 0).all(), "the multipliers are not one for each channel, or negative")
     require(P.shape == (n, n) and (P == P.T).all() and y.form.keys() <= {"x0", "1"}, "the metric is not one of states")
     Q = eye(len(p), F.shape[1], n)
-    (F, f), (W, w), (A, a), (B, b), (t, e) = map(whole, (F, P, Q - low * p, high * p - Q, t))
-    V_next, S = F.T @ (W @ F) * (f * f * w), A.T @ (t * B) * (a * b * e)
+    V_next, S = F.T @ (P @ F), (Q - low * p).T @ (t * (high * p - Q))
     near, floats = 1 + Fraction(1, 10**10), P.astype(float)
     least = Fraction(np.linalg.eigvalsh(floats)[0]) / near
     require(least > 0 and is_positive(P - least * eye(n)), "the metric is not positive")
@@ -384,16 +385,15 @@ def linear_system(header, raw, c, groups, trace):
     tensors = {k: exact(np.frombuffer(data, "<f8").reshape(shape)) for k, (shape, data) in raw.items()}
     names = {k: tensors[name] for k, name in header["equations"]["names"].items()}
     require(not names.keys() & {"x", "u"}, "a parameter bears the name of the states or the inputs")
-    mid, half = (exact(header["scaler"][k]) for k in ("u_mid", "u_half"))
-    u_box = exact(c["input_box"])
+    mid, half, u_box = map(exact, (header["scaler"]["u_mid"], header["scaler"]["u_half"], c["input_box"]))
     is_whole = u_box.shape == (len(half), 2) == (*half.shape, 2) == (*mid.shape, 2)
     require(is_whole, "the input box, or that of the scaling, is not one range for each input")
     u_box = (u_box.T - mid) / half
     u = Value(-up(-u_box[0]), up(u_box[1]), {"u": eye(len(half))}, trace)
     n = len(c["scale"])
     form = {k: eye(n)[:, rows] for k, rows in groups.items()}
-    state_box = c["state_box"] or ["Infinity"] * n
-    box = np.array([math.nan if b == "Infinity" else Fraction(b) * WIDER for b in state_box], object)
+    ends = c["state_box"] or ["Infinity"] * n
+    box = np.array([math.nan if b == "Infinity" else Fraction(b) * WIDER for b in ends], object)
     require(len(box) == n and not (u.low > u.high).any() and not (box < 0).any(), "a box is empty")
     low, high, is_known = -box, box, np.array([b == b for b in box])
     for _ in range(9):
@@ -427,8 +427,8 @@ def prove(header, raw, c):
     """Nothing if the certificate is true; ValueError or NotChecked with the reason why it is not proved."""
     if not header.get("equations"):
         raise NotChecked("written before equations were stored; save the model again")
-    known = {**header, "kind": header["spec"]["kind"]}
-    known["weights_sha256"] = weights_hash(header["spec"], header["equations"], raw)
+    spec = header["spec"]
+    known = {**header, "kind": spec["kind"], "weights_sha256": weights_hash(spec, header["equations"], raw)}
     for k in ("kind", "weights_sha256", "dt", "u_names", "y_names", "u_units", "y_units"):
         require(c[k] == known[k], f"{k} is {c[k]} in the certificate, {known[k]} in the model")
     require(c["holds"] is True and c["property"] in ("iss", "delta_iss"), "it says itself that nothing is proved")

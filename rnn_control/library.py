@@ -26,14 +26,14 @@ class Library:
     def call(self, name: str, memory: int, *arguments) -> None:
         """Run a function with so many bytes of working memory; lists become arrays of addresses."""
         try:
-            work = self.spare.pop()
+            work, start = self.spare.pop()
         except IndexError:
-            work = np.empty(0, np.uint8)
+            work, start = b"", None
         if len(work) < memory + ALIGNED:
             work = np.zeros(memory + ALIGNED, np.uint8)
-        start = ctypes.c_void_p(-(-address(work) // ALIGNED) * ALIGNED)
+            start = ctypes.c_void_p(-(-address(work) // ALIGNED) * ALIGNED)
         getattr(self.functions, name)(start, *map(native, arguments))
-        self.spare.append(work)
+        self.spare.append((work, start))
 
 
 def native(a):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .barrier import Inequality, Point, centre
 from .bounds import Bound
-from .channels import NARROW, Channels, trace
+from .channels import LARGE, NARROW, Channels, trace
 from .check import NotChecked
 from .model import Model, Params
 
@@ -44,8 +44,10 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
     except (ArithmeticError, ValueError, np.linalg.LinAlgError):  # numbers too large, or too small, for the search
         return nothing
     assert bound.multipliers is not None
-    is_wide = torch.from_numpy(radius > NARROW / 2)
-    return bound._replace(multipliers=(bound.multipliers / torch.from_numpy(radius) ** 2)[is_wide])
+    multipliers = np.full(len(c.kept), LARGE)
+    with np.errstate(divide="ignore"):
+        multipliers[c.kept] = np.where(radius > NARROW / 2, bound.multipliers.numpy() / radius**2, LARGE)
+    return bound._replace(multipliers=torch.from_numpy(multipliers))
 
 
 def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Channels | None:

@@ -20,6 +20,7 @@ from .trace import Untraceable
 PAYS = 300
 """Evaluations by torch before one compiles: about what tracing and compiling take."""
 SOURCE = """
+#pragma GCC optimize "O3"
 void evaluate(double *restrict m, const double *const *in, double *restrict out)
 {{
   {statements}
@@ -84,9 +85,9 @@ class CompiledPenalty:
     """The same by C loops: value and gradient as torch writes them down for the parameters p."""
 
     def __init__(self, penalty: Penalty, p: Params, log_scale: Tensor):
-        self.wrt = [k for k, v in p.items() if v.requires_grad]
+        wrt = [k for k, v in p.items() if v.requires_grad]
         self.fixed = [penalty.box, torch.tensor(float(penalty.margin), dtype=torch.float64)]
-        names, wrt = list(p), self.wrt
+        names = list(p)
 
         def joint(box, margin, *values):
             given = dict(zip(names, values, strict=False))
@@ -103,7 +104,9 @@ class CompiledPenalty:
         graph.eliminate_dead_code()
         loops = Loops(graph)
         ends = pairwise(accumulate(loops.sizes, initial=0))
-        self.parts, self.size, self.memory = [slice(*ab) for ab in ends], sum(loops.sizes), 8 * loops.memory
+        _, self.slope, *parts = (slice(*ab) for ab in ends)
+        self.parts = [(name, part, tuple(p[name].shape)) for name, part in zip(wrt, parts, strict=True)]
+        self.size, self.memory = sum(loops.sizes), 8 * loops.memory
         norms = Path(__file__).with_name("leading.c").read_text()
         self.library = Library(norms + SOURCE.format(statements="\n  ".join(loops.lines)))
 
@@ -111,5 +114,4 @@ class CompiledPenalty:
         out = np.empty(self.size)
         values = [*self.fixed, *(v.contiguous() for v in p.values()), np.ascontiguousarray(log_scale)]
         self.library.call("evaluate", self.memory, values, out)
-        value, slope, *grads = (out[part] for part in self.parts)
-        return Cost(float(value[0]), {k: g.reshape(p[k].shape) for k, g in zip(self.wrt, grads, strict=True)}, slope)
+        return Cost(float(out[0]), {name: out[part].reshape(of) for name, part, of in self.parts}, out[self.slope])

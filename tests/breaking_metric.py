@@ -24,11 +24,12 @@ SPARE = 1e-6
 def proved_by(bound: Bound) -> Rule:
     """The least rate that P and tau of a bound prove of other parameters; nothing, of those with other channels."""
     assert bound.metric is not None and bound.multipliers is not None
-    point = Point(bound.metric.numpy(), bound.multipliers.numpy())
+    P, multipliers = bound.metric.numpy(), bound.multipliers.numpy()
 
     def rule(model, p, u_max):
         box = model.comparison(p, u_max).state_box
         c = bounded_channels(model, p, u_max, box)
+        point = Point(P, multipliers if c is None or len(c.kept) != len(multipliers) else multipliers[c.kept])
         if c is None or len(c.p) != len(point.tau):
             return bound._replace(residual=torch.tensor(torch.inf, dtype=torch.float64))
         t = least_t(Inequality(c.without_inputs(), 0 * point.P), point)

@@ -1,11 +1,14 @@
 """Cells whose channels are odd: what has no bound, what is no channel at all, what is saturated or nothing."""
 
+from fractions import Fraction
+
 import numpy as np
+import pytest
 import torch
 from zoo import tensors
 
 from rnn_control import GRU, certify, ops
-from rnn_control.channels import trace
+from rnn_control.channels import Increment, Tape, trace
 
 
 class Product(GRU):
@@ -16,6 +19,16 @@ class Product(GRU):
 
     def comparison(self, p, u_max):
         return super().comparison(p, u_max)._replace(state_box=None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_intervals_of_large_sums_hold_in_exact_arithmetic(seed):
+    rng, n = np.random.default_rng(seed), 20
+    W, b, box = 1e9 * rng.normal(size=(n, n)), 1e9 * rng.normal(size=(n, 1)), rng.uniform(size=(n, 1))
+    v = torch.from_numpy(W) @ Increment(Tape(n), -box, box, np.eye(n, n + 1)) + torch.from_numpy(b)
+    exact = np.vectorize(Fraction, otypes=[object])
+    radius = abs(exact(W)) @ exact(box)
+    assert (exact(v.lo) <= exact(b) - radius).all() and (exact(v.hi) >= exact(b) + radius).all()
 
 
 def test_product_of_unbounded_states_is_refused():

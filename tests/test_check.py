@@ -12,7 +12,7 @@ from zoo import BY_CONSTRUCTION, ZOO, identified, randomised, tensors
 from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, LipschitzRNN, certify, check
 from rnn_control.certify import _stored
 from rnn_control.contract import contract
-from rnn_control.ops import sigmoid
+from rnn_control.ops import mix, relu, sigmoid, tanh, vcat
 
 
 @pytest.fixture(params=[k for k in ZOO if k not in BY_CONSTRUCTION], scope="module")
@@ -88,6 +88,25 @@ def test_narrow_box_far_from_zero_is_proved(half):
     model = identified(randomised(GRU(2, 1, 4), 0, 0.05))
     scaler = dataclasses.replace(model.scaler, u_mid=np.array([300.0, -7e4]), u_half=np.array([half, half]))
     assert certify(dataclasses.replace(model, scaler=scaler), rigorous=True).holds
+
+
+class Spread(LipschitzRNN):
+    """One row beside longer columns, numbers in the place of columns, what nothing moves, ranges that end at zero."""
+
+    def f(self, p, x, u):
+        gate = mix(sigmoid(x[:1]), 0.5, tanh(p.W @ x + u[:1])) * tanh(u[1:] - p.b)
+        return (
+            0.4 * x + 0.1 * relu(tanh(x[1:2]) + 1) * gate + 0.1 * vcat(x[2:], p.b[1:]) + 0.1 * relu(0.1 * u[:1] - 2.0)
+        )
+
+    def state_box(self, p, u_max):
+        return 2.0 + u_max.new_zeros(self.nx)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_row_beside_longer_columns_is_proved(seed):
+    found = certify(randomised(Spread(2, 1, 3), seed, 0.3), method="lmi", rigorous=True)
+    assert found.holds and found.proof == "exact arithmetic"
 
 
 class SquashedBias(LipschitzRNN):

@@ -33,12 +33,23 @@ TRUE = {
     "relu, ISS": forged("x_next = 0.5 * relu(x) + u\ny = x", property="iss"),
     "relu of a whole number, ISS": forged("x_next = 0.5 * relu(x + 3)\ny = x", property="iss"),
     "power": forged("x_next = 0.1 * tanh(x) ** 3 + u\ny = x"),
+    "one row is added to two": forged("x_next = 0.2 * x + 0.3 * tanh(x[1:])\ny = x[:1]", sizes=(1, 1, 2)),
+    "one row multiplies two": forged("x_next = sigmoid(u) * tanh(0.5 * x)\ny = x[:1]", sizes=(1, 1, 2)),
+    "one gate for two": forged("x_next = mix(sigmoid(u), 0.2, tanh(0.5 * x))\ny = x[:1]", sizes=(1, 1, 2)),
+    "a number is stacked": forged("x_next = 0.5 * vcat(a, x[:1])\ny = x[:1]", dict(a=[[7.0]]), (1, 1, 2)),
+    "relu of what is not negative": forged("x_next = 0.5 * relu(relu(x))\ny = x"),
     "nothing but zero": forged("x_next = 0.5 * relu(x)\ny = x", state_box=[0.0]),
 }
 
 BESIDE_ZERO = "a = relu(x[:1])\nb = relu(x[:1])\nx_next = vcat(0.5 * x[:1], 1.5 * x[1:] + 4.0 * a - 4.0 * b)\ny = x[1:]"
 
 FALSE = {
+    "one row is added to two": forged(
+        "x_next = vcat(0.0 * x[:1], 0.5 * x[1:]) + 0.2 * x[:1]\ny = x[:1]", sizes=(1, 1, 2)
+    ),
+    "a number below nothing": forged("x_next = vcat(x[:0], a, 9.0 * x, 0.5 * x)[1:2]\ny = x", dict(a=[[1.0]])),
+    "two rows for three": forged("x_next = 0.1 * x + 0.1 * x[1:]\ny = x[:1]", sizes=(1, 1, 3)),
+    "a row of numbers is added": forged("x_next = 0.5 * x + a\ny = x", dict(a=[9.0])),
     "a state grows beside relu of zero": forged(BESIDE_ZERO, sizes=(1, 1, 2), state_box=[0.0, "Infinity"]),
     "a row is no column": forged("x_next = a * x\ny = x", dict(a=[[0.1, 0.2]]), (1, 2, 2)),
     "a stack of matrices is none": forged("x_next = 0.5 * x + u\ny = C @ x", dict(C=[[[9.0], [0.1]]]), gain=[[3.0]]),

@@ -135,7 +135,7 @@ def test_changed_metric_or_multiplier_breaks_the_inequality(pair, share):
     model, certificate = pair
     box = np.array(certificate.state_box or [np.inf] * model.nx)
     c = trace(model, model.theta(), box, np.ones(model.nu)).without_inputs()
-    P, tau = np.array(certificate.metric), np.array(certificate.multipliers)
+    P, tau = np.array(certificate.metric), np.array(certificate.multipliers)[c.kept]
     problem = Inequality(c, 0 * P)
     assert is_positive(problem, certificate.rate**2, Point(P, tau))
     assert not is_positive(problem, (0.8 * certificate.rate) ** 2, Point(P, tau))
@@ -210,6 +210,22 @@ def test_smallest_state_box_is_inside_and_gives_the_better_rate():
     assert regional.holds and regional.rate < usual.rate and max(regional.state_box) < 1
     given = certify(model, method="lmi", state_box=1.01 * np.array(regional.state_box))
     assert regional.rate <= given.rate <= usual.rate
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_box_that_only_the_class_proves_is_the_smallest_and_sharpens_the_rate(seed):
+    """Bounds of x + step A x, term by term, grow with any box."""
+    model = LipschitzRNN(2, 1, 4, seed=seed)
+    usual, regional = certify(model, method="lmi"), certify(model, method="lmi", state_box="smallest")
+    own = model.state_box(model.theta(), model.input_box())
+    assert regional.state_box == tuple(own.tolist()) and regional.rate < usual.rate
+
+
+def test_refused_box_is_widened_only_where_that_helps():
+    with pytest.raises(ValueError, match="nor is it within any wider box"):
+        certify(LipschitzRNN(2, 1, 4), state_box=np.full(4, 9.0))
+    with pytest.raises(ValueError, match="widen it there"):
+        certify(randomised(GRU(2, 1, 4), 0, 0.1), state_box=np.full(4, 1e-3))
 
 
 def test_states_stay_in_the_smallest_box():
