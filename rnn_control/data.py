@@ -23,6 +23,7 @@ class Experiment:
     dt       sampling time in s
     u_names, y_names, u_units, y_units    one per channel; default u0.., y0.., ""
     names    one per record; default "record 0"..
+    goes_on  whether the records went on after these ends: `split` knows it of a part that another follows
     gaps     "error", or "split": every stretch without NaN or inf becomes a record; stretches
              shorter than 10 samples are left out, and a warning lists them; or "mask": outputs may be
              missing (NaN: samples that do not count), inputs may not, because the plant goes on
@@ -38,6 +39,7 @@ class Experiment:
     u_units: tuple[str, ...]
     y_units: tuple[str, ...]
     names: tuple[str, ...]
+    goes_on: bool
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Experiment:
             "u_units": _labels(u_units, [""] * nu, "u_units"),
             "y_units": _labels(y_units, [""] * ny, "y_units"),
             "names": names,
+            "goes_on": False,
         }
         self._set(fields)
 
@@ -78,11 +81,12 @@ class Experiment:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
-    def part(self, us, ys, names) -> "Experiment":
+    def part(self, us, ys, names, goes_on: bool | None = None) -> "Experiment":
         """Copies of records of this experiment, or like its own: they are checked already."""
         part = object.__new__(Experiment)
         copies = {"us": tuple(u.copy() for u in us), "ys": tuple(y.copy() for y in ys)}
-        part._set({**self.__dict__, **copies, "names": tuple(names)})
+        goes_on = self.goes_on if goes_on is None else goes_on
+        part._set({**self.__dict__, **copies, "names": tuple(names), "goes_on": goes_on})
         return part
 
     @property

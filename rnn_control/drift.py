@@ -3,7 +3,7 @@
 A free run cannot follow what is not among its inputs. Left alone, a drift biases the parameters, or is learned as a
 slow state that no other record shows. Where the residuals say so, training goes on with u + S d instead of u, where
 d are ramps over the records and S is estimated (a nuisance parameter, like the initial states); the model that is kept
-has neither.
+has neither. It stands for the load where the ramps are zero: what comes after a part of a record begins at its end.
 """
 
 import warnings
@@ -84,8 +84,8 @@ def follow_drift(
 
     search(model, data, epochs, polish, rows) is the search itself. It goes on from what was found, or from
     the parameters `begun` where what was found takes the drift for a memory of the initial states. The model is to
-    stand for the load of the validation part, whose level is found between searches; without one for that of the middle
-    of the records. An interrupt keeps the best so far.
+    stand for the load of the validation part, whose level is found between searches; without one for that at the end of
+    records that went on, else in their middle. An interrupt keeps the best so far.
     """
     tracker, model, kernel = found.tracker, found.objective.model, found.objective.kernel
     if found.interrupted or tracker.best is None:
@@ -132,8 +132,9 @@ def warn_of_drift(model: Model, scaler: Scaler, train: Experiment) -> np.ndarray
     )
     warnings.warn(
         f"the outputs drift as if the inputs had moved ({moved} over the record) although they did not: a "
-        "load that is not recorded. It was trained along, and the model stands for the load of the validation part, or "
-        "for the middle of the record without one; drift=None takes the record as it is",
+        "load that is not recorded. It was trained along, and the model stands for the load of the validation part; "
+        f"without one for that {'at the end' if train.goes_on else 'in the middle'} of the record; drift=None takes "
+        "the record as it is",
         stacklevel=5,
     )
     return change

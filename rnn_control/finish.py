@@ -12,20 +12,29 @@ STEPS = 3
 def finish(found: Found, held: list[np.ndarray]) -> Found:
     """STEPS from the best iterate on the training samples and those that were `held` from them, which judge no more.
 
-    held: weights (T, ny), as `hold_out` took them away; none, and all stays as it is. So it does where the steps lead
-    nowhere; a Ctrl-C ends them.
+    held: weights (T, ny), as `hold_out` took them away; none, and all stays as it is. Of the steps, the last counts
+    before one that explains all samples less well than the iterate: the large parameters of a linear start lead there,
+    for the prior shrinks them at any price. A Ctrl-C ends the steps.
     """
     objective, tracker, interrupted = found
     if interrupted or tracker.best is None or not held:
         return found
     for w, kept in zip(objective.weights, held, strict=True):
         w += kept
+    followed = [tracker.best]
     try:
         objective.reweigh(tracker.best)
         objective.settle(tracker.best, 1.0)
-        v = levenberg(objective, tracker.best, STEPS, lambda v, value: False)
+        objective(tracker.best)
+        allowed = objective.error
+
+        def strays(v, value):
+            if objective.error <= allowed:
+                followed.append(v)
+            return objective.error > allowed
+
+        levenberg(objective, tracker.best, STEPS, strays)
     except KeyboardInterrupt:
         return found._replace(interrupted=True)
-    if np.isfinite(objective(v)[0]):
-        tracker.best = v
+    tracker.best = followed[-1]
     return found

@@ -209,6 +209,8 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Cert
             f"certified is a rate of {proof.rate:.5g}, with a validation error of {kept:.2g} deviations; that of the "
             f"linear model is {floor.error:.2g}"
         )
+        if not tracker.objective.is_free and floor.linear and floor.linear.system.swings():
+            worse += "; the mode swings, which a REN proves at a smaller price: try that"
     else:
         return
     warnings.warn(

@@ -79,7 +79,7 @@ def _between(experiment, start, stop, label):
             )
     us = [u[c] for u, c in zip(experiment.us, cuts, strict=True)]
     ys = [y[c] for y, c in zip(experiment.ys, cuts, strict=True)]
-    return experiment.part(us, ys, experiment.names)
+    return experiment.part(us, ys, experiment.names, goes_on=stop < 1 or experiment.goes_on)
 
 
 def split_records(

@@ -50,6 +50,11 @@ class StateSpace(NamedTuple):
     def radius(self) -> float:
         return float(abs(np.linalg.eigvals(self.A)).max())
 
+    def swings(self) -> bool:
+        """Whether the slowest mode is a pair."""
+        values = np.linalg.eigvals(self.A)
+        return bool(abs(values[abs(values).argmax()].imag) > 1e-6)
+
     def stable(self, largest: float = LARGEST_RADIUS) -> "StateSpace":
         """A shrunk to the spectral radius `largest` if it has a larger one."""
         return self._replace(A=self.A * min(1.0, largest / max(self.radius(), 1e-300)))

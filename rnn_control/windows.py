@@ -29,10 +29,13 @@ def windows(scaler: Scaler, train: Experiment, window: int | None, washout: int)
 
 
 def ramps(train: Experiment, window: int | None, washout: int) -> list[np.ndarray]:
-    """For each window (T, R): from -1 to 1 over the record r that it was cut from, in column r, and 0 elsewhere."""
-    found = []
+    """For each window (T, R): a ramp over the record r that it was cut from, in column r, and 0 elsewhere.
+
+    From -1 to 1, so that 0 is the middle of the record; from -2 to 0, its end, where the record went on after it.
+    """
+    found, middle = [], -1.0 if train.goes_on else 0.0
     for r, u in enumerate(train.us):
-        ramp = np.linspace(-1, 1, len(u))[:, None] * np.eye(len(train.us))[r]
+        ramp = np.linspace(middle - 1, middle + 1, len(u))[:, None] * np.eye(len(train.us))[r]
         found += [ramp[part] for part in cut(len(u), window, washout)]
     return found
 

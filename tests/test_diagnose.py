@@ -108,6 +108,15 @@ def test_seborg_s_reactor_held_at_its_unstable_point_is_unstable():
     assert kinds(Experiment(np.array(us), np.array(ys), 6.0)) == ["unstable"]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_valve_that_bends_is_not_taken_for_memory(seed):
+    rng = np.random.default_rng(seed)
+    busy, held = np.repeat(rng.uniform(-1, 1, (6, 20)), 8, 1), np.repeat(rng.uniform(-1, 1, (6, 1)), 400, 1)
+    u = np.hstack([busy, held]).ravel()[:, None]
+    flow = u + 0.4 * u**2 - 0.3 * u**3
+    assert kinds(Experiment(u, filtered([0, 0.03], [1, -0.97], flow, noise=0.01).y, 1.0)) == []
+
+
 def test_two_branches_of_the_coolant_flow_reactor():
     plant, u = CoolantFlowCSTR(), random_steps(85.0, 108.0, 1000, hold=(60, 90), levels=4)
     hot, cold = (plant.experiment(u, 6.0, x0=x0) for x0 in (None, (1.0, 350.0)))

@@ -40,6 +40,14 @@ def test_drift_is_measured_and_kept_out_of_the_model():
     assert found.model.score(middle).rmse[0] < 0.004 < 0.05 < ignorant.model.score(middle).rmse[0]
 
 
+def test_model_stands_for_the_load_that_the_rest_of_a_split_record_begins_with():
+    train, test = experiment(record(1000, np.r_[np.linspace(-0.15, 0.15, 800), np.full(200, 0.15)], 0)).split(0.8)
+    with pytest.warns(UserWarning, match="at the end of the record"):
+        found = fit(GRU(1, 1, 2), train, **SHORT)
+    assert_allclose(found.drift, [[0.3]], atol=0.03)
+    assert found.model.score(test).rmse[0] < 0.006
+
+
 def test_model_stands_for_the_load_of_the_validation_part():
     train = experiment(record(800, np.linspace(-0.15, 0.15, 800), 0))
     valid, test = experiment(record(400, 0.12, 1)), experiment(record(400, 0.12, 2))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.signal import lfilter
 from zoo import identified, inputs, quick_gru
 
 from rnn_control import ESN, GRU, CertificateError, Experiment, certify, fit, fit_linear
@@ -231,3 +232,15 @@ def test_certified_model_of_an_integrating_level_is_returned_with_a_warning():
     before, after = (str(w.message) for w in seen)
     assert "integrates" in before and "slower than the margin 0.1 asks for" in after and "may integrate" in after
     assert result.certificate.holds
+
+
+@pytest.mark.parametrize("poles, is_told", [(0.995 * np.exp([0.3j, -0.3j]), True), ([0.995, 0.9], False)])
+def test_who_proves_a_mode_that_swings_with_a_gated_cell_is_told_of_the_ren(poles, is_told):
+    rng = np.random.default_rng(0)
+    u = np.repeat(rng.uniform(-1, 1, 120), 5)
+    y = lfilter([0, 0.1], np.real(np.poly(poles)), u)
+    train = Experiment(u, y + 1e-3 * y.std() * rng.normal(size=len(y)), 1.0)
+    with pytest.warns(UserWarning) as caught:
+        fit(GRU(1, 1, 2), train, epochs=2, polish=6, margin=0.05, progress=False)
+    told = [str(w.message) for w in caught if "slower than the margin" in str(w.message)]
+    assert told and all(("REN" in message) == is_told for message in told)

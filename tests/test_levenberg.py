@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.signal import lfilter
 from zoo import identified, inputs, quick_gru
 
 import rnn_control.finish as module
@@ -98,6 +99,18 @@ def test_last_steps_train_on_the_end_that_judged(monkeypatch):
     judged = fit(GRU(1, 1, 3), train, **options)
     assert finished.best_iteration == judged.best_iteration
     assert finished.model.score(record(200, 2)).rmse[0] < 0.8 * judged.model.score(record(200, 2)).rmse[0]
+
+
+def test_last_steps_end_before_one_that_explains_the_records_less_well(monkeypatch):
+    rng = np.random.default_rng(0)
+    u = np.repeat(rng.choice([-1.0, 1.0], 200), 3)
+    y = lfilter([0, 0, 0, 0.06, 0.05], [1, -1.27, 0.40], u)
+    train = Experiment(u, y + 0.05 * y.std() * rng.standard_normal(len(u)), 1.0)
+    options = dict(certificate=None, epochs=0, polish=100, drift=None, progress=False)
+    finished = fit(GRU(1, 1, 8), train, **options)  # ends as a linear model, whose parameters are large
+    monkeypatch.setattr(module, "STEPS", 0)
+    judged = fit(GRU(1, 1, 8), train, **options)
+    assert finished.model.score(train).rmse[0] < 1.02 * judged.model.score(train).rmse[0]
 
 
 def test_patience_counts_from_where_the_deep_search_starts():
