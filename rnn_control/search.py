@@ -157,7 +157,10 @@ def _levenberg(objective, tracker, v, iterations, patience) -> np.ndarray:
 
 
 def _repair(objective, tracker, v) -> np.ndarray:
-    """The last iterate shrunk onto the certified set, offered to the tracker, and v itself with fresh weights."""
+    """The last iterate shrunk to half the margin, offered to the tracker, and v itself with fresh weights.
+
+    On the border itself it would be proved too: with a decay of days and a gain of 1e12, for a little less error.
+    """
     if objective.property is None:
         return v
     objective.load(v)
@@ -166,7 +169,7 @@ def _repair(objective, tracker, v) -> np.ndarray:
         fresh[objective.n_theta : objective.n_theta + objective.n_scale] = objective.log_scale()
     if not objective.is_certified(fresh):
         try:
-            contract(objective.model, objective.property, objective.method, 1e-6)
+            contract(objective.model, objective.property, objective.method, objective.margin / 2)
         except CertificateError:
             return v
         shrunk = objective.start()
