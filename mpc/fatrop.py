@@ -49,7 +49,7 @@ class Stages:
             if k:
                 y: Any = g(x)
                 y = y + p["d"]
-                self.cost += q.stage_cost(y - p["reference"][:, k - 1], 0, 0, slack)
+                self.cost += q.stage_cost(y - p["reference"][:, k - 1], 0, 0, slack) + q.economy(x, w, y, p["shift"])
                 self._row(_pick(y, q.soft) - slack, -np.inf, y_high)
                 self._row(_pick(y, q.soft) + slack, y_low, np.inf)
             self.ng.append(sum(row.numel() for row in self.rows) - already)

@@ -32,7 +32,7 @@ class IpoptSolver:
             y: Any = g_n(x_next)
             defect: Any = f_n(x, u)
             y = y + p["d"]
-            cost += q.stage_cost(y - r, u - p["u_s"], u - u_prev, slack)
+            cost += q.stage_cost(y - r, u - p["u_s"], u - u_prev, slack) + q.economy(x_next, u, y, p["shift"])
             y_soft = _pick(y, q.soft)
             rows += [defect - x_next, _pick(u - u_prev, q.rated)]
             rows += [y_soft - slack, y_soft + slack]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .certified import certified_terminal
+from .economic import EconomicTarget, Economy, Price
 from .fallback import PlanMemory
 from .intake import Intake, Taken, check_size
 from .measured import Measured
@@ -46,6 +47,10 @@ class NMPC:
     measured_preview: samples ahead of now for which step takes values of them; each makes the state larger
     max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit; fatrop has none
     tol: of the solvers, on the scaled problem
+    price: price(x, u, y) of a sample, an expression of CasADi in physical units that is added to the cost: prices of
+        inputs and products, inputs that should rest somewhere, states to be kept in bounds, as by
+        100 * ca.fmax(0, x[2] - 1) ** 2. What is aimed for is the rest point of the least cost. weights["y"] default to
+        0, solver to "ipopt", terminal to None: take a horizon so long that its end hardly matters to the first move
 
     Raises: ValueError for unknown names, contradictory bounds, wrong shapes.
     """
@@ -69,27 +74,33 @@ class NMPC:
         tol: float = 1e-8,
         measured: Sequence[str] = (),
         measured_preview: int = 0,
+        price: Price | None = None,
     ):
         check_system(system)
+        if price is not None and (measured or solver not in (None, "ipopt", "fatrop")):
+            raise ValueError("a price takes solver='ipopt' or 'fatrop', and goes with no measured disturbances")
         moves = check_moves(horizon, moves)
         if not soft_penalty > 0:
             raise ValueError(f"soft_penalty is {soft_penalty}, it must be positive")
         self.system, self.horizon = system, int(horizon)
         self._measured = m = Measured(system, measured, measured_preview)
         self.scales, around = m.scales(y_range)
-        self.weights = parse_weights(m.system, weights, self.scales)
+        economy = None if price is None else Economy(price, m.system, self.scales)
+        self.weights = parse_weights(m.system, weights, self.scales, economy.unit if economy else 0.0)
         self.bounds = b = parse_bounds(m.system, bounds)
         self.u_names, self.y_names, self.dt = m.system.u_names, system.y_names, system.dt
-        self._problem = HorizonProblem(m.system, self.weights, b, self.scales, soft_penalty, moves)
-        self._solvers = Solvers(self._problem, solver, iterations, max_time, tol)
-        w = {"y": self.weights.y}
+        self._problem = HorizonProblem(m.system, self.weights, b, self.scales, soft_penalty, moves, economy)
+        self._solvers = Solvers(self._problem, solver or ("ipopt" if economy else None), iterations, max_time, tol)
+        w = {"y": self.weights.y} if self.weights.y.any() else None
         library = None if measured else self._solvers.library
         self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=around, library=library)
         if self._solvers.are_slow:
             self.target.build()
+        self.aim = EconomicTarget(self._problem) if economy else self.target
         self._to_go = CostToGo(system, self.weights)
         # a certificate's terminal law holds u_s, and pays for the move back to it
         self._hold = float(_is_certificate(terminal))
+        terminal = None if economy and isinstance(terminal, str) else terminal
         given = certified_terminal(system, terminal, self.weights.y) if self._hold else terminal
         self._terminal, self._free_end = _check_terminal(given, system.nx), (np.zeros((system.nx,) * 2), 0.0)
         self._memory = PlanMemory(self._problem)
@@ -102,6 +113,7 @@ class NMPC:
         self._drop_preparation()
         self._intake.reset(u_prev)
         self.target.reset()
+        self.aim.reset()
 
     def follow(self, u: np.ndarray) -> None:
         """Manual operation: u (nu,) is applied by somebody else. The next step starts from it, without a bump."""
@@ -112,7 +124,7 @@ class NMPC:
     def state(self) -> dict[str, np.ndarray]:
         """All that step remembers, as arrays by name, for np.savez; after restore the run goes on as it would."""
         warm = {**self._memory.state(), **self._solvers.state()}
-        return {**self._intake.state(), **warm, "target": self.target.state()}
+        return {**self._intake.state(), **warm, "target": self.aim.state()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what state returned, in this or another process."""
@@ -121,7 +133,7 @@ class NMPC:
         self._intake.restore(state)
         self._memory.restore(state)
         self._solvers.restore(state)
-        self.target.restore(state["target"])
+        self.aim.restore(state["target"])
 
     def step(
         self,
@@ -150,7 +162,7 @@ class NMPC:
         now = self._intake.take(x_hat, d_hat, reference, u_prev, v_hat, measured)
         acting = self._measured.acting(now.v, now.w)
         u_prev = self._last_input(now, acting)
-        target = self.target.solve(now.r[-1], now.d, acting)
+        target = self.aim.solve(now.r[-1], now.d, acting)
         solved = self._solve(now, u_prev, target, acting)
         u, rung = self._memory.choose(solved.plan, solved.rung, target, u_prev)
         troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles

@@ -16,7 +16,7 @@ from .system import System
 class HorizonProblem:
     """Optimal control over N steps, with inputs u_i held between samples.
 
-    min  sum_{i=1..N} |y_i - r_i|_Q^2 + c (s_i + s_i^2)
+    min  sum_{i=1..N} |y_i - r_i|_Q^2 + c (s_i + s_i^2) + price(x_i, u_{i-1}, y_i)
          + sum_{i=0..N-1} |u_i - u_s|_R^2 + |u_i - u_{i-1}|_S^2
          + |x_N - x_s|_P^2 + hold |u_s - u_{N-1}|_S^2
     s.t. x_{i+1} = f(x_i, u_i),  y_i = g(x_i) + d,  u in the box,  |u_i - u_{i-1}| <= du_max,
@@ -27,6 +27,7 @@ class HorizonProblem:
     enough, the penalty is exact and bounds give way only if they must.
 
     moves: number of stages that each move lasts; their sum is N
+    economy: the price as an Economy, or None
     """
 
     def __init__(
@@ -37,15 +38,16 @@ class HorizonProblem:
         scales: Scales,
         soft_penalty: float,
         moves: Sequence[int],
+        economy: Any = None,
     ):
-        self.system, self.N, self.scales = system, sum(moves), scales
+        self.system, self.N, self.scales, self._economy = system, sum(moves), scales, economy
         self.weights, self.bounds, self.soft_penalty = weights, bounds, soft_penalty
         self.blocks = tuple(b for b, length in enumerate(moves) for _ in range(length))
         self.first_stage = np.flatnonzero(np.diff(self.blocks, prepend=-1))
         self._moves = np.array(self.blocks)
         n_u = len(self.first_stage) * system.nu
         self._cuts = n_u, n_u + self.N * system.nx
-        self.cost_unit = float(np.max(weights.y * scales.y_range**2))
+        self.cost_unit = max(float(np.max(weights.y * scales.y_range**2)), economy.unit if economy else 0.0)
         self._middle, self._unit = self._scale_parameters()
         self._plan_middle, self._plan_unit = self._scale_plan()
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
@@ -78,6 +80,10 @@ class HorizonProblem:
         Q, R, S = (ca.DM(w) for w in self.stage_weights())
         quadratic = ca.sum1(Q * e**2) + ca.sum1(R * u**2) + ca.sum1(S * du**2)
         return quadratic + self.soft_penalty * ca.sum1(slack + slack**2)
+
+    def economy(self, x: Any, u: Any, y: Any, shift: Any) -> Any:
+        """The price of scaled x, y, and u of which shift was not sent, as a share of cost_unit; 0 without one."""
+        return self._economy.scaled(x, u, y, shift) / self.cost_unit if self._economy else 0
 
     def pack(self, now: Situation, out: np.ndarray | None = None) -> np.ndarray:
         """The situation as one scaled vector, in the order of parameters; in out, where that is given."""
@@ -172,6 +178,9 @@ class HorizonProblem:
         moves = np.diff(np.vstack([now.u_prev, u, now.u_s if now.hold else u[-1]]), axis=0)
         cost = (w.y * (y - now.reference) ** 2).sum() + (w.u * (u - now.u_s) ** 2).sum() + (w.du * moves**2).sum()
         soft = self.soft_penalty * self.cost_unit * (slack + slack**2).sum()
+        price = self._economy.function if self._economy else None
+        parts = zip(later, u - now.shift, y, strict=True)
+        cost += sum(float(price(*part)) for part in parts) if price else 0.0
         return Plan(u, later, y), float(cost + e @ now.P @ e + soft)
 
 

@@ -31,24 +31,24 @@ class Bounds(NamedTuple):
     y_max: np.ndarray
 
 
-def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scales) -> Weights:
+def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scales, price_unit: float = 0.0) -> Weights:
     """{"y": , "u": , "du": }, each a scalar, an array or a dict by channel name.
 
-    Defaults: y: 1 / range^2; u: 0; du: DEFAULT_MOVE_WEIGHT relative to the largest output term.
-    A dict for "y" gives weight 0 to the outputs that it leaves out.
+    Defaults: y: 1 / range^2, with a price 0; u: 0; du: DEFAULT_MOVE_WEIGHT relative to the largest output term or to
+    what the price changes by. A dict for "y" gives weight 0 to the outputs that it leaves out.
     """
     given = {} if given is None else given
     check_names("weights", given, ("y", "u", "du"))
-    y_default = 0.0 if "y" in given else 1 / scales.y_range**2
+    y_default = 0.0 if "y" in given or price_unit else 1 / scales.y_range**2
     y = channel_vector("weights['y']", given.get("y"), system.y_names, y_default)
-    du_default = DEFAULT_MOVE_WEIGHT * np.max(y * scales.y_range**2) / scales.u_half**2
+    du_default = DEFAULT_MOVE_WEIGHT * max(np.max(y * scales.y_range**2), price_unit) / scales.u_half**2
     u = channel_vector("weights['u']", given.get("u"), system.u_names, 0.0)
     du = channel_vector("weights['du']", given.get("du"), system.u_names, du_default)
     for name, w in (("y", y), ("u", u), ("du", du)):
         if (w < 0).any() or not np.isfinite(w).all():
             raise ValueError(f"weights[{name!r}] are {w}; weights must be finite and >= 0")
-    if not y.any():
-        raise ValueError("weights['y'] are all zero: nothing to track")
+    if not (y.any() or price_unit):
+        raise ValueError("weights['y'] are all zero and there is no price: nothing to track")
     return Weights(y, u, du)
 
 
