@@ -47,9 +47,14 @@ class CompiledKernel:
         self.lanes, self.row_bytes = self.one.size("lanes"), self.one.size("row_bytes")
 
     @cached_property
-    def side_by_side(self) -> Library:
+    def wide(self) -> Library:
         """The same text for many records at once, compiled when there are some."""
         return Library(self.source, *self.defines, "BATCH")
+
+    @cached_property
+    def narrow(self) -> Library:
+        """The same for half as many."""
+        return Library(self.source, *self.defines, "BATCH", "NARROW")
 
     def parameters(self, p: Params) -> list[Tensor]:
         """The explicit parameters, as the C code reads them."""
@@ -73,13 +78,14 @@ class CompiledKernel:
         """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""
         values, starts = self.parameters(p), contiguous(x0)
         u, y, w = ([contiguous(a) for a in part] for part in data)
-        x_bar = np.empty_like(starts)
+        x_bar, groups = np.empty_like(starts), self.groups([len(a) for a in u])
+        halved = max(map(len, groups), default=1) <= self.lanes // 2
 
         def one(group):
             grad, loss, T = np.zeros(self.n_theta), np.zeros(1), len(u[group[0]])
-            library = self.one if len(group) == 1 else self.side_by_side
+            library = self.one if len(group) == 1 else self.narrow if halved else self.wide
             # empty lanes repeat the last record with weight zero
-            empty = 0 if len(group) == 1 else self.lanes - len(group)
+            empty = 0 if len(group) == 1 else self.lanes // (1 + halved) - len(group)
             rows = [*group, *group[-1:] * empty]
             weights = [*(w[i] for i in group), *[np.zeros((T, self.model.ny))] * empty]
             ends = [*(x_bar[i] for i in group), *[np.empty(self.model.nx)] * empty]
@@ -89,7 +95,6 @@ class CompiledKernel:
             library.call("loss_grad", memory, values, T, segment, *inputs, loss, grad, ends)
             return loss[0], grad
 
-        groups = self.groups([len(a) for a in u])
         losses, grads = zip(*spread(one, groups, sum(map(len, u))), strict=True)
         total = reduce(np.add, grads)
         return float(sum(losses)), {n: total[part].reshape(shape) for n, part, shape in self.parts}, x_bar

@@ -1,8 +1,8 @@
 /* Vector arithmetic of the generated kernels: what one statement of a time step can be.
 
    A column of n numbers takes SIZE(n) places. Compiled for one record (default) they are its n numbers and padding up
-   to whole vectors, whose content means nothing. Compiled with -DBATCH, LANES records run side by side: number i of
-   record l is at [i * LANES + l]. The generated text is the same for both. */
+   to whole vectors, whose content means nothing. Compiled with -DBATCH, LANES records run side by side, with -DNARROW
+   half as many: number i of record l is at [i * LANES + l]. The generated text is the same for all. */
 #include <string.h>
 
 #ifdef SINGLE
@@ -24,7 +24,11 @@ typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_a
 typedef whole mask __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 
 #ifdef BATCH
+#ifdef NARROW
+#define LANES VL
+#else
 #define LANES (2 * VL)
+#endif
 #define SIZE(n) ((n) * LANES)
 #define ROWS(n) (n) /* rows of a packed matrix */
 #define WIDE 1      /* columns of a matrix that a vector spans in its gradient */
@@ -110,19 +114,15 @@ INLINE void pack_matrix(int m, int k, int rows, const double *p, int down, int r
 #ifdef BATCH
 INLINE void product_tile(int tile, int k, int rows, const real *w, const real *x, real *y)
 {
-  vec sum[8][2];
-  UNROLL for (int i = 0; i < tile; i++) sum[i][0] = sum[i][1] = (vec){0};
+  vec sum[8][LANES / VL], a[LANES / VL];
+  UNROLL for (int i = 0; i < tile; i++) UNROLL for (int h = 0; h < LANES / VL; h++) sum[i][h] = (vec){0};
   for (int j = 0; j < k; j++) {
-    const vec a = GET(x + j * LANES), b = GET(x + j * LANES + VL);
-    UNROLL for (int i = 0; i < tile; i++) {
-      sum[i][0] += w[j * rows + i] * a;
-      sum[i][1] += w[j * rows + i] * b;
-    }
+    UNROLL for (int h = 0; h < LANES / VL; h++) a[h] = GET(x + j * LANES + h * VL);
+    UNROLL for (int i = 0; i < tile; i++)
+      UNROLL for (int h = 0; h < LANES / VL; h++) sum[i][h] += w[j * rows + i] * a[h];
   }
-  UNROLL for (int i = 0; i < tile; i++) {
-    PUT(y + i * LANES, sum[i][0]);
-    PUT(y + i * LANES + VL, sum[i][1]);
-  }
+  UNROLL for (int i = 0; i < tile; i++)
+    UNROLL for (int h = 0; h < LANES / VL; h++) PUT(y + i * LANES + h * VL, sum[i][h]);
 }
 
 /* y = W x, W (rows, k) packed; one copy of the code serves all sizes */
