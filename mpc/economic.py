@@ -26,8 +26,11 @@ class Economy:
         x, u, y = (ca.MX.sym(name, n) for name, n in (("x", system.nx), ("u", system.nu), ("y", system.ny)))
         try:
             expression: Any = ca.MX(price(x, u, y))
-        except (TypeError, NotImplementedError) as failure:
-            raise ValueError(f"price is no expression of CasADi in (x, u, y): {failure}") from None
+        except (TypeError, RuntimeError) as failure:
+            words = str(failure).splitlines()[0]
+            raise ValueError(
+                f"price is no expression of CasADi in (x, u, y), such as ca.fmax(y[0], 0): {words}"
+            ) from None
         if expression.numel() != 1:
             raise ValueError(f"price has {expression.shape} entries; give one number a sample, such as 2 * u[0] - y[1]")
         self.function, self.scales = ca.Function("price", [x, u, y], [expression]), scales

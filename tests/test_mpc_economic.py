@@ -98,6 +98,7 @@ def test_the_target_is_the_cheapest_rest_of_a_learned_model(factory):
         (lambda x, u, y: y[0] - y[0], {}, "nothing to choose by"),
         (lambda x, u, y: x, {}, "one number a sample"),
         (lambda x, u, y: "much", {}, "no expression of CasADi"),
+        (lambda x, u, y: max(y[0], 0), {}, "no expression of CasADi"),
         (lambda x, u, y: ca.log(y[0] - 1e6), {}, "not finite"),
         (lambda x, u, y: y[0], {"solver": "condensed"}, "takes solver='ipopt' or 'fatrop'"),
     ],
