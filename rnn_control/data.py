@@ -26,7 +26,8 @@ class Experiment:
     goes_on  whether the records went on after these ends: `split` knows it of a part that another follows
     gaps     "error", or "split": every stretch without NaN or inf becomes a record; stretches
              shorter than 10 samples are left out, and a warning lists them; or "mask": outputs may be
-             missing (NaN: samples that do not count), inputs may not, because the plant goes on
+             missing (NaN: samples that do not count), inputs may not, because the plant goes on;
+             or "split-inputs": outputs may be missing, and every stretch of known inputs becomes a record
     Raises ValueError naming the channel: empty, transposed, unequal, non-finite or constant data.
     A channel must move somewhere in the whole; one record or a part of a split may hold it still.
     """

@@ -12,6 +12,7 @@ import numpy as np
 from .checks import check_dt
 
 SHORTEST = 10  # samples: a shorter piece cannot be split, washed out or scored
+MASKED = {"mask": "error", "split-inputs": "split"}  # outputs may be missing: what gaps of the inputs, and of time, do
 JITTER = 0.1  # of the sampling time: steps further from it than this are gaps in the recording
 
 
@@ -36,7 +37,7 @@ def continuous_pieces(
     bad = ~np.isfinite(values)
     rows = np.asarray(bad.any(axis=1))
     if gaps not in ("error", "split"):
-        raise ValueError(f'gaps = {gaps!r}; it is "error", "split" or "mask"')
+        raise ValueError(f'gaps = {gaps!r}; it is "error", "split", "mask" or "split-inputs"')
     if gaps == "error":
         if rows.any():
             k = int(np.argmax(rows))
@@ -44,7 +45,8 @@ def continuous_pieces(
             more = f" ({rows.sum() - 1} more such rows)" if rows.sum() > 1 else ""
             raise ValueError(
                 f'{name}, channel "{channels[i]}", {place(k)}: {values[k, i]} is not a '
-                f'measurement{more}; gaps="split" makes a record of every stretch without gaps'
+                f'measurement{more}; gaps="split" makes a record of every stretch without gaps, gaps="mask" leaves '
+                'missing outputs out, gaps="split-inputs" does so and makes a record of every stretch of known inputs'
             )
         return [slice(0, len(values))]
     edges = np.flatnonzero(np.diff(np.r_[True, rows, True].astype(int)))
@@ -103,7 +105,7 @@ def _raise_jump(k, steps, nominal, count, where, place):
         rule = f"time steps by {steps[k]:.6g} s, the sampling time is {nominal:.6g} s"
     raise ValueError(
         f"{where}, {place(k + 1)}: {rule}{more}; at most {JITTER:.0%} off is taken as jitter; "
-        f'gaps="split" starts a new record there, dt= without time= ignores the column'
+        f'gaps="split" or "split-inputs" starts a new record there, dt= without time= ignores the column'
     )
 
 
@@ -112,7 +114,7 @@ def cut(u, y, t, dt, channels, gaps: str, file: str, place=sample) -> dict[str, 
 
     u (T, nu), y (T, ny), t (T,) in s or None; channels names the columns of u, then of y.
     """
-    label, starts, masked = Path(file).stem, [], gaps == "mask"
+    label, starts, masked = Path(file).stem, [], gaps in MASKED
     y, values, channels, gaps = _watched(u, y, channels, gaps)
     if t is not None:
         values, channels = np.column_stack([values, t]), [*channels, "time"]
@@ -147,9 +149,9 @@ def cut_all(us, ys, names, channels, gaps: str):
 
 def _watched(u, y, channels, gaps: str):
     """(y, the columns whose gaps matter, their names, what to do about them): masked, an output may be missing."""
-    if gaps != "mask":
+    if gaps not in MASKED:
         return y, np.column_stack([u, y]), channels, gaps
-    return np.where(np.isfinite(y), y, np.nan), u, channels[: u.shape[1]], "error"
+    return np.where(np.isfinite(y), y, np.nan), u, channels[: u.shape[1]], MASKED[gaps]
 
 
 def _piece_names(name, pieces, length):

@@ -79,18 +79,18 @@ def fit_linear(
 
     order: number of states; None takes the one of `orders` with the smallest error on valid (without valid: on the
     last quarter of every training record, after which all of it is used), of those for which the records are long
-    enough. u_min, u_max: input box, as for `fit`.
-    Raises ValueError for records that are too short for the orders, or that lack outputs.
+    enough. u_min, u_max: input box, as for `fit`. Outputs that are missing (NaN) are interpolated for the subspace
+    start and do not count afterwards.
+    Raises ValueError for records that are too short for the orders.
     """
-    if any(np.isnan(y).any() for part in (train, valid) if part is not None for y in part.ys):
-        raise ValueError('outputs are missing (NaN); a linear model needs records without gaps: gaps="split"')
     if order is None and valid is None:
         order = fit_linear(*_cut(train, 1 - HOLD_OUT), orders=orders).order
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)
     us, ys = [scaler.u_in(u) for u in train.us], [scaler.y_in(y) for y in train.ys]
     labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     tried = [order] if order is not None else [n for n in orders if allows(us, ys, n)] or [min(orders)]
-    starts = [LinearModel(system, scaler, **labels) for system in subspace(us, ys, tried)]
+    filled = train.part(us, ys, train.names).interpolated().ys
+    starts = [LinearModel(system, scaler, **labels) for system in subspace(us, filled, tried)]
     if valid is not None:
         starts = sorted(starts, key=lambda m: linear_error(m, valid))[:REFINED]
     models = [replace(m, system=refine(m.system, us, ys).balanced()) for m in starts]
@@ -101,7 +101,7 @@ def fit_linear(
 def linear_reference(
     train: Experiment, valid: Experiment | None, u_min: np.ndarray | None = None, u_max: np.ndarray | None = None
 ) -> LinearModel | None:
-    """`fit_linear` of the order that suits the records; None where they are too short for it, or lack outputs."""
+    """`fit_linear` of the order that suits the records; None where they are too short for it."""
     try:
         return fit_linear(train, valid, u_min=u_min, u_max=u_max)
     except ValueError:

@@ -36,7 +36,8 @@ def from_csv(
     u_units     default: what the header says, as in "T [degC]" or "T (degC)"
     gaps        "error" names the first missing value or time jump; "split" starts a new record
                 there (also where time goes back: several recordings in one file); "mask" lets outputs
-                be missing
+                be missing; "split-inputs" lets outputs be missing and starts a new record only where
+                an input is missing or time jumps
     sep         default: found (semicolon, tab, comma, spaces). Decimal commas are read unless
                 the separator is a comma.
     time_unit   of a numeric time column; default what its header says, otherwise "s"

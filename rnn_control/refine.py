@@ -27,6 +27,8 @@ def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray) -> np.ndarra
 def refine(start: StateSpace, us: Sequence[np.ndarray], ys: Sequence[np.ndarray]) -> StateSpace:
     """The system that minimises sum |y - yhat|^2 over the records, from `start`: Levenberg-Marquardt.
 
+    Samples that are missing (NaN in y) do not count.
+
     On the beginnings of long records first, then on ever more of them, at most half as many steps each time. The
     states' basis is free, so the normal equations are singular; the damping decides. Steps to an unstable A count as no
     improvement.
@@ -62,7 +64,7 @@ def _refine(start, us, ys, iterations: int, gain: float = 1e-4) -> StateSpace:
 def _cost(system, x0s, us, ys) -> float:
     if not system.radius() < 1:
         return np.inf
-    return sum(float(((y - system.simulate(x, u)) ** 2).sum()) for x, u, y in zip(x0s, us, ys, strict=True))
+    return sum(float(np.nansum((y - system.simulate(x, u)) ** 2)) for x, u, y in zip(x0s, us, ys, strict=True))
 
 
 def _moved(system, x0s, step) -> tuple[StateSpace, np.ndarray]:
@@ -88,7 +90,7 @@ def _normal_equations(system, x0s, us, ys) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _derivatives(system, x0, u, y) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (T ny,) and J (T ny, parameters) of one record.
+    """Errors (T ny,) and J (T ny, parameters) of one record, zero where y is missing.
 
     By (A, B)_ij the output moves by R e_i for R(k+1) = R(k) A + C (x, u)_j(k), and by x0 it moves by C A^k.
     """
@@ -102,4 +104,6 @@ def _derivatives(system, x0, u, y) -> tuple[np.ndarray, np.ndarray]:
     for j in range(ny):
         J[:, j, forced + j * n : forced + (j + 1) * n] = X
         J[:, j, forced + ny * n + j] = 1
-    return (y - X @ C.T - b).ravel(), J.reshape(T * ny, -1)
+    error, missing = y - X @ C.T - b, np.isnan(y)
+    error[missing], J[missing] = 0, 0
+    return error.ravel(), J.reshape(T * ny, -1)

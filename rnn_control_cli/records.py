@@ -11,9 +11,9 @@ OPTIONS = (
     click.option("--time-unit", help="Unit of the time column, where its header has none (default s)."),
     click.option(
         "--gaps",
-        type=click.Choice(["error", "split", "mask"]),
+        type=click.Choice(["error", "split", "mask", "split-inputs"]),
         default="error",
-        help="split: a record per gap; mask: outputs may be missing.",
+        help="split: a record per gap; mask: outputs may be missing; split-inputs: they may, inputs split.",
     ),
     click.option("--sep", help="What separates the columns (default: found)."),
 )

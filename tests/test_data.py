@@ -63,7 +63,7 @@ REFUSED = {
     "no dt": (dict(dt=None), "dt = None; it is the sampling time"),
     "names": (dict(u_names=["a", "b"]), "2 entries, 1 are needed"),
     "same name": (dict(u_names=["T"], y_names=["T"]), "more than once"),
-    "gaps": (dict(gaps="fill"), '"error", "split" or "mask"'),
+    "gaps": (dict(gaps="fill"), '"split", "mask" or "split-inputs"'),
 }
 
 
@@ -77,6 +77,13 @@ def test_bad_data_are_refused_with_their_place(case):
 def test_split_gaps_are_records():
     e = Experiment(WAVE, np.where(np.arange(60) == 30, np.nan, WAVE), dt=1, gaps="split")
     assert e.names == ("record 0 [0:30]", "record 0 [31:60]")
+
+
+def test_missing_outputs_are_left_out_where_gaps_of_the_inputs_split():
+    u, y = np.where(np.arange(60) == 30, np.nan, WAVE), np.where(np.arange(60) == 10, np.inf, WAVE)
+    e = Experiment(u, y, dt=1, gaps="split-inputs")
+    assert e.names == ("record 0 [0:30]", "record 0 [31:60]")
+    assert [np.isnan(record).sum() for record in e.ys] == [1, 0]
 
 
 def test_short_stretches_are_reported():

@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import nn
-from zoo import free_run, identified
+from zoo import free_run, identified, randomised
 
 from rnn_control import GRU, LSTM, GRUResetAfter, IdentifiedModel, Scaler, certify
-from rnn_control.interop import from_keras, from_onnx, from_torch, in_units, with_box
+from rnn_control.interop import from_keras, from_onnx, from_torch, in_units, to_torch, with_box
 
 LABELS = dict(dt=2.0, u_names=["F", "Q"], y_names=["T"], u_units=["L/min", "W"], y_units=["K"])
 SCALER = Scaler([10, 5e3], [2, 1e3], [350], [4])
@@ -54,6 +54,35 @@ def test_jacobians_of_an_imported_layer_are_those_of_torch(kind, sizes):
     J = torch.cat(torch.autograd.functional.jacobian(step, tuple(parts)), 1).numpy()
     found = system.f.jacobian()(torch.cat(parts[:-1]).numpy(), SCALER.u_out(parts[-1].numpy()), 0)
     assert_allclose(np.hstack([found[0].full(), found[1].full() * SCALER.u_half]), J, atol=1e-14)
+
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("cell", [GRUResetAfter, LSTM])
+def test_layers_for_torch_give_what_the_model_gives(cell, device):
+    model = identified(randomised(cell(2, 3, 5), 1))
+    layer, readout = (part.to(device) for part in to_torch(model))
+    u, x = RNG.uniform(-1, 1, (4, 30, 2)), torch.from_numpy(RNG.uniform(-0.5, 0.5, (4, model.model.nx))).to(device)
+    start = x[None] if cell is GRUResetAfter else (x[None, :, 5:].contiguous(), x[None, :, :5].contiguous())
+    y = readout(layer(torch.from_numpy(u).to(device), start)[0]).detach().cpu().numpy()
+    for i in range(4):
+        ours = model.simulate(model.scaler.u_out(u[i]), x[i].cpu().numpy())
+        assert_allclose(model.scaler.y_in(ours)[1:], y[i, :-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", [GRUResetAfter, LSTM])
+def test_layers_for_torch_are_read_back(cell):
+    model = identified(randomised(cell(2, 3, 5), 1))
+    labels = {k: getattr(model, k) for k in LABELS}
+    again = from_torch(*to_torch(model), model.scaler, **labels).model.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in model.model.state_dict().items())
+
+
+def test_cells_that_torch_lacks_are_refused():
+    with pytest.raises(ValueError, match="GRUResetAfter and LSTM"):
+        to_torch(identified(GRU(2, 1, 3)))
 
 
 def keras_gru(kernel, recurrent, bias, u):

@@ -49,8 +49,11 @@ def third(data):
     return fit_linear(*data, order=3)
 
 
-def test_noise_free_record_gives_the_poles_and_gains_of_the_plant():
-    model = fit_linear(record(400, 0, noise=0.0), order=3)
+@pytest.mark.parametrize("missing", [0.0, 0.4, 0.7])
+def test_noise_free_record_gives_the_poles_and_gains_of_the_plant(missing):
+    whole = record(400, 0, noise=0.0)
+    holes = np.random.default_rng(0).random(whole.y.shape) < missing
+    model = fit_linear(Experiment(whole.u, np.where(holes, np.nan, whole.y), 2.0, gaps="mask"), order=3)
     assert_allclose(np.sort_complex(model.to_control().poles()), np.sort_complex(np.linalg.eigvals(A)), atol=1e-6)
     assert_allclose(model.to_control().dcgain(), TRUTH.dc_gain() * 10 / 20, rtol=1e-5)
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from zoo import identified, inputs, quick_gru
 
-from rnn_control import GRU, Experiment, FitResult, coverage, diagnose, fit, fit_linear
+from rnn_control import GRU, Experiment, FitResult, compare_with_linear, coverage, diagnose, fit, fit_linear
 from rnn_control.identification_report import identification_report
 from rnn_control.metrics import score
 
@@ -65,14 +65,36 @@ def test_everything_that_looks_at_a_record_can(result, tmp_path):
     assert "Residuals" in page.read_text()
 
 
-def test_unknown_inputs_silent_sensors_and_linear_models_are_refused(tmp_path):
+def test_the_linear_score_stands_beside_ours(result):
+    assert np.nanmin(result.history["valid"]) <= result.linear_error < np.inf
+    table = compare_with_linear(result, record(0, missing=0.4), test=record(2, 300))
+    assert all(np.isfinite(linear) for _, _, linear, _ in table.rows)
+
+
+def test_sensor_that_was_silent_in_one_record_does_not_bend_the_linear_model():
+    silent = record(1)
+    silent.ys[0][:, 0] = np.nan
+    model = fit_linear(record(0).join(silent), order=3)
+    assert min(model.score(record(2, 300)).fit) > min(fit_linear(record(0), order=3).score(record(2, 300)).fit) - 1
+
+
+def test_unknown_inputs_and_silent_sensors_are_refused(tmp_path):
     complete = record(0, 100)
     for u, y, named in [(np.where(complete.u > 0, np.nan, complete.u), complete.y, "u0"),
                         (complete.u, complete.y * [np.nan, 1], "y0")]:  # fmt: skip
         with pytest.raises(ValueError, match=named):
             Experiment(u, y, 2.0, gaps="mask")
-    with pytest.raises(ValueError, match="split"):
-        fit_linear(record(0, 100, 0.2))
     table = tmp_path / "log.csv"
     table.write_text("t,u,y\n" + "".join(f"{k},{k % 7},{'' if k % 3 else k % 5}\n" for k in range(60)))
     assert np.isnan(Experiment.from_csv(table, u="u", y="y", time="t", gaps="mask").y).sum() == 40
+
+
+def test_records_between_gaps_of_inputs_and_of_time_keep_their_missing_outputs(tmp_path):
+    table = tmp_path / "log.csv"
+    rows = [f"{k + 5 * (k > 39)},{'' if k == 20 else k % 7},{'' if k % 3 else k % 5}\n" for k in range(60)]
+    table.write_text("t,u,y\n" + "".join(rows))
+    with pytest.raises(ValueError, match="split-inputs"):
+        Experiment.from_csv(table, u="u", y="y", time="t", gaps="mask")
+    cut = Experiment.from_csv(table, u="u", y="y", time="t", gaps="split-inputs")
+    assert [len(u) for u in cut.us] == [20, 19, 20]
+    assert sum(np.isnan(y).sum() for y in cut.ys) == 39

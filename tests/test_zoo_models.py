@@ -138,6 +138,14 @@ class Conformance:
         assert list(ga) == list(gb)
         assert_allclose(a, b, rtol=1e-12, atol=1e-12 * abs(b).max())
 
+    def test_compiled_sensitivities_equal_the_literal_ones(self, factory):
+        model, rng = randomised(factory(2, 2, 3), 2), np.random.default_rng(0)
+        fast, slow = (make_kernel(model, compiled=compiled) for compiled in (True, False))
+        data = Batch(*([rng.normal(size=(T, n)) for T in (20, 7)] for n in (2, 2)), [np.ones((T, 2)) for T in (20, 7)])
+        x0 = rng.uniform(-1, 1, (2, model.nx))
+        for a, b in zip(*(k.gauss_newton(model.theta(), x0, data) for k in (fast, slow)), strict=True):
+            assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.max(abs(np.asarray(b))))
+
     def test_saved_and_loaded_model_is_identical(self, model, tmp_path):
         before = identified(model)
         after = IdentifiedModel.load(before.save(tmp_path / "model"))

@@ -39,6 +39,32 @@ def from_torch(layer: nn.GRU | nn.LSTM, readout: nn.Linear, scaler: Scaler, **la
     return identified(cell(layer.input_size, len(C), len(U.T)), gates(order, W, U, b), C, b_y, scaler, labels)
 
 
+def to_torch(model: IdentifiedModel) -> tuple[nn.GRU | nn.LSTM, nn.Linear]:
+    """The layer and the read-out that `from_torch` reads: torch's own equations, on a GPU those of cuDNN.
+
+    The layer is (batch, time, channel) and double precision, of normalised signals: out[:, k] is y(k+1) for u(k); its
+    h is the state x of a GRUResetAfter, and x = (c, h) is that of an LSTM. Whole batches of records, and training by
+    torch: `.to("cuda")`, then `from_torch` again. The parameters are copies, and no certificate goes with them.
+    Raises ValueError for cells that torch does not have.
+    """
+    cell, p = model.model, {k: v.detach() for k, v in model.model.theta().items()}
+    if not isinstance(cell, GRUResetAfter | LSTM):
+        raise ValueError(f"torch has no layer with the equations of {cell.kind!r}; it has GRUResetAfter and LSTM")
+    order, kind = ("rzn", nn.GRU) if isinstance(cell, GRUResetAfter) else ("ifco", nn.LSTM)
+    inner = [p["bhn"] if gate == "n" else torch.zeros_like(p["b" + gate]) for gate in order]
+    stacked = {
+        "weight_ih_l0": torch.cat([p["W" + gate] for gate in order]),
+        "weight_hh_l0": torch.cat([p["U" + gate] for gate in order]),
+        "bias_ih_l0": torch.cat([p["b" + gate] for gate in order])[:, 0],
+        "bias_hh_l0": torch.cat(inner)[:, 0],
+    }
+    n = len(stacked["weight_hh_l0"].T)
+    layer, readout = kind(cell.nu, n, batch_first=True).double(), nn.Linear(n, cell.ny).double()
+    layer.load_state_dict(stacked)
+    readout.load_state_dict({"weight": p["C"], "bias": p["b_y"][:, 0]})
+    return layer, readout
+
+
 def from_keras(
     kind: str, layer: Sequence[np.ndarray], dense: Sequence[np.ndarray], scaler: Scaler, **labels: Any
 ) -> IdentifiedModel:
