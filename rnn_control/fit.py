@@ -15,7 +15,7 @@ from .data import Experiment
 from .diagnose import warn
 from .drift import follow_drift, warn_of_drift
 from .finish import finish
-from .fit_options import check_numbers, check_options
+from .fit_options import check_numbers, check_options, steps_ahead
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
@@ -48,7 +48,7 @@ def fit(
     washout: int = 50,
     initial: str = "estimated",
     window: int | None = None,
-    horizon: int | None = None,
+    horizon: int | str | None = None,
     epochs: int = 150,
     polish: int = 1500,
     rate: float = 1e-2,
@@ -74,10 +74,11 @@ def fit(
     washout: samples at the start of each record whose errors do not count (at most a quarter of the record).
     initial: "estimated" (the records' initial states are trained along), "washout" (records start at rest), or for many
     windows "encoder": read from a window's first samples by a map that is trained along, the result's `encoder`.
-    horizon: None minimises the simulation error; a number k a prediction error, for disturbances that a free run cannot
-    know: the free run is corrected by the measured outputs at every k-th sample, so that each sample is predicted one
-    to k steps ahead (k = 1: the one-step error); by an observer gain that is trained along, or the measured lags of a
-    NNARX, see rnn_control.prediction. The least free-run error, on valid or on train, still picks the best.
+    horizon: None or "simulation" minimises the simulation error; a number k, or "one-step", a prediction error, for
+    disturbances that a free run cannot know: the free run is corrected by the measured outputs at every k-th sample, so
+    that each sample is predicted one to k steps ahead (k = 1: the one-step error); by an observer gain that is trained
+    along, or the measured lags of a NNARX, see rnn_control.prediction. The least free-run error, on valid or on train,
+    still picks the best.
     window: cut the training records into windows of that many samples; None takes them whole. epochs: Adam steps on
     random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
     Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
@@ -105,6 +106,7 @@ def fit(
     Raises ValueError for unknown options, CertificateError if no certified model was found (an interrupt too early).
     """
     check_options(model, train, valid, certificate, method, initial, drift)
+    horizon = steps_ahead(horizon)
     check_numbers(margin=margin, washout=washout, epochs=epochs, polish=polish, rate=rate, prior=prior)
     started, drawn = time.perf_counter(), {k: v.clone() for k, v in model.state_dict().items()}
     scaler = Scaler.fit(train, u_min=u_min, u_max=u_max)

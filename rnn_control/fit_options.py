@@ -1,12 +1,15 @@
 """What a training is not begun with: options that do not fit each other, the model or the records."""
 
 import numpy as np
+import torch
 
 from .certify import TRAINABLE
 from .data import Experiment
 from .identified import IdentifiedModel
 from .model import Model
 from .starts import STARTS
+
+HORIZONS = {"simulation": None, "one-step": 1}
 
 
 def check_options(
@@ -16,6 +19,8 @@ def check_options(
     """Raises ValueError with what is wrong and how to mend it."""
     if isinstance(model, IdentifiedModel) or not isinstance(model, Model):
         raise ValueError(f"model is a {type(model).__name__}; give an architecture such as GRU(nu=2, ny=2, size=8)")
+    if any(v.dtype != torch.float64 for v in model.parameters()):
+        raise ValueError("the model's parameters are not float64, in which it is trained; call model.double() first")
     if (model.nu, model.ny) != (train.nu, train.ny):
         raise ValueError(
             f"the model has nu = {model.nu}, ny = {model.ny}; the data have {train.nu} inputs {train.u_names} and "
@@ -40,6 +45,15 @@ def check_options(
         raise ValueError(f"initial is {initial!r}; choose from {', '.join(STARTS)}")
     if drift not in ("auto", None):
         raise ValueError(f'drift is {drift!r}; choose "auto" or None')
+
+
+def steps_ahead(horizon: int | str | None) -> int | None:
+    """The number of samples that a word stands for, None for the simulation. Raises ValueError for other words."""
+    if not isinstance(horizon, str):
+        return horizon
+    if horizon not in HORIZONS:
+        raise ValueError(f'horizon is {horizon!r}; give "simulation", "one-step" or a number of samples from 1 on')
+    return HORIZONS[horizon]
 
 
 def check_numbers(**numbers: float) -> None:

@@ -21,7 +21,7 @@ from .notebook import html_table
 from .restarts import error_of
 
 LOOKS, BETWEEN_LOOKS = 20, 0.2  # s
-HEADER = ("trial", "validation RMSE / std", "kind", "size", "margin", "prior", "seed", "state")
+HEADER = ("trial", "validation RMSE / std", "kind", "size", "margin", "prior", "rate", "seed", "state")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,22 +48,23 @@ def tune(
     sizes: tuple[int, int] = (2, 16),
     margins: tuple[float, float] = (0.001, 0.1),
     priors: tuple[float, float] = (0.1, 10.0),
+    rates: tuple[float, float] = (0.003, 0.03),
     seed: int = 0,
     progress: bool = True,
     **options: Any,
 ) -> Tuned:
     """Try `trials` combinations (Optuna's tree-structured Parzen estimator) and return the best by validation error.
 
-    kinds: names in MODELS; sizes, margins, priors: ranges, the last two on a logarithmic scale; margin is that of `fit`
-    or, for cells with a rate by construction, 1 - rate. storage: a file (SQLite) that keeps every finished trial; a
-    search that was killed goes on from it with the same call, and `trials` counts what is there already; several
-    processes may share it. options: those of `fit`. Ctrl-C ends the search with what is finished.
+    kinds: names in MODELS; sizes, margins, priors, rates: ranges on a logarithmic scale; margin is that of `fit` or,
+    for cells with a rate by construction, 1 - rate; rate is that of Adam's steps. storage: a file (SQLite) that keeps
+    every finished trial; a search that was killed goes on from it with the same call, and `trials` counts what is there
+    already; several processes may share it. options: those of `fit`. Ctrl-C ends the search with what is finished.
     Raises ValueError for unknown kinds or a storage of other records, CertificateError if no trial has a model.
     """
     unknown = [kind for kind in kinds if kind not in MODELS]
     if unknown or not kinds:
         raise ValueError(f"no models called {unknown}; kinds are some of {', '.join(MODELS)}")
-    study = _study(storage, train, valid, kinds, (sizes, margins, priors), seed, options)
+    study = _study(storage, train, valid, kinds, (sizes, margins, priors, rates), seed, options)
     options = {"linear": linear_reference(train, valid, options.get("u_min"), options.get("u_max"))} | options
 
     def objective(trial):
@@ -72,6 +73,7 @@ def tune(
             size=trial.suggest_int("size", *sizes, log=True),
             margin=trial.suggest_float("margin", *margins, log=True),
             prior=trial.suggest_float("prior", *priors, log=True),
+            rate=trial.suggest_float("rate", *rates, log=True),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a poor trial is a row of the table
@@ -130,10 +132,11 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
 def _train(chosen: dict[str, Any], seed: int, train, valid, options) -> FitResult:
     kind, margin = chosen["kind"], chosen["margin"]
     by_construction = kind in ("ren", "lipschitz_ren")
-    rate = dict(rate=1 - margin) if by_construction else {}
+    certified = dict(rate=1 - margin) if by_construction else {}
     cell: Any = MODELS[kind]
-    model = cell(train.nu, train.ny, chosen["size"], seed=seed, **rate)
-    options = dict(margin=margin / 2 if by_construction else margin, prior=chosen["prior"], progress=False) | options
+    model = cell(train.nu, train.ny, chosen["size"], seed=seed, **certified)
+    own = dict(margin=margin / 2 if by_construction else margin, prior=chosen["prior"], rate=chosen["rate"])
+    options = own | dict(progress=False) | options
     return fit(model, train, valid, seed=seed, **options)
 
 
@@ -144,7 +147,7 @@ def _best(study, seed, train, valid, options) -> Tuned:
         raise CertificateError(f"none of {len(trials)} trials has a model; allow smaller margins or other kinds")
     others = [t for t in trials if t.state.name != "COMPLETE"]
     rows = tuple(
-        (t.number, t.value, *(t.params.get(k, "") for k in HEADER[2:6]), seed + t.number, t.state.name.lower())
+        (t.number, t.value, *(t.params.get(k, "") for k in HEADER[2:7]), seed + t.number, t.state.name.lower())
         for t in (*done, *others)
     )
     return Tuned(_train(done[0].params, seed + done[0].number, train, valid, options), rows)

@@ -194,6 +194,11 @@ def test_identified_model_is_refused(train):
         fit(identified(start()), train)
 
 
+def test_model_in_single_precision_is_refused(train):
+    with pytest.raises(ValueError, match=r"call model.double\(\)"):
+        fit(start().float(), train)
+
+
 def test_validation_of_other_sampling_time_is_refused(train):
     with pytest.raises(ValueError, match="sampling times"):
         fit(start(), train, Experiment(train.u, train.y, 7.0))

@@ -117,6 +117,18 @@ def test_fit_by_prediction_errors_gives_a_certified_model(make):
     assert result.certificate.holds and result.model.score(valid).mean_fit > 70
 
 
+def test_words_stand_for_horizons():
+    train, _ = drifting(0, 100)
+    losses = {}
+    for horizon in ("one-step", 1, "simulation", None):
+        result = fit(quick_gru(1, 1, 3), train, certificate=None, horizon=horizon, **QUICK)
+        losses[horizon] = result.history["loss"]
+    assert_allclose(losses["one-step"], losses[1])
+    assert_allclose(losses["simulation"], losses[None])
+    with pytest.raises(ValueError, match='"simulation", "one-step" or a number'):
+        fit(quick_gru(1, 1, 3), train, horizon="forever", **QUICK)
+
+
 def test_horizon_of_nothing_is_refused():
     with pytest.raises(ValueError, match="horizon is 0"):
         predictor(GRU(1, 1, 2), 0)
