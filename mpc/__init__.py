@@ -15,6 +15,7 @@ from .plotting import compare
 from .record import Record
 from .report import closed_loop_report
 from .saved import restore_state, save_state
+from .stability import Margin, cost_decrease, needed_horizon, robust_margin, stability_report, tube
 from .state_space import from_state_space
 from .step_result import Prediction, StepResult
 from .system import DiscreteSystem, System, linear_system, with_output_disturbance
@@ -34,6 +35,7 @@ __all__ = [
     "Estimate",
     "ExportedController",
     "Loop",
+    "Margin",
     "MonteCarlo",
     "Observer",
     "OffsetFreeObserver",
@@ -49,6 +51,7 @@ __all__ = [
     "certified_terminal",
     "closed_loop_report",
     "compare",
+    "cost_decrease",
     "export_c",
     "fit_step",
     "from_state_space",
@@ -56,9 +59,13 @@ __all__ = [
     "linear_system",
     "minimum_horizon",
     "monte_carlo",
+    "needed_horizon",
     "restore_state",
+    "robust_margin",
     "run",
     "save_state",
+    "stability_report",
+    "tube",
     "tune_pi",
     "warm_up",
     "with_delay",
