@@ -7,6 +7,7 @@ from .deploy import ExportedController, export_c
 from .drawn import MonteCarlo, monte_carlo
 from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
 from .innovation import CertifiedObserver
+from .integral import IntegralNMPC
 from .mhe import MHE
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
@@ -34,6 +35,7 @@ __all__ = [
     "DisturbanceObserver",
     "Estimate",
     "ExportedController",
+    "IntegralNMPC",
     "Loop",
     "Margin",
     "MonteCarlo",

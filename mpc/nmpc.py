@@ -183,6 +183,7 @@ class NMPC:
             solve_time=time.perf_counter() - started,
             violated=self._violated(solved.plan),
             predicted=_predict(now, solved.plan),
+            target=target.y if target.ok else None,
         )
 
     def prepare(self) -> None:
