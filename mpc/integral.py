@@ -18,7 +18,8 @@ class IntegralNMPC:
     """x(k) = f(x(k-1), u(k-1)),   d(k) = d(k-1) + K (y(k) - a(k)),   u(k) = NMPC(x, d, r),   d on the model's outputs
 
     a(k) is what the controller aimed for at k - 1: the reference of k by its preview, or where that is out of reach
-    the nearest outputs at rest, so that nothing winds up. At rest y = a: no offset, whatever the model, the
+    the nearest outputs at rest, cut to the bounds of outputs, so that nothing winds up; it still may where bounds and
+    the box of the inputs only together keep an output from a. At rest y = a: no offset, whatever the model, the
     disturbances and what the controller makes of them. An integrator needs K small, about dt / the loop's settling
     time; it answers to disturbances more slowly than an OffsetFreeObserver does, and overshoots after changes of the
     reference. The model must be stable, for x is never corrected. Runs without an observer:
@@ -87,5 +88,6 @@ class IntegralNMPC:
             self.d = self.d + self.gain * np.nan_to_num(y - self._aim)
         result = mark_missing(self.controller.step(self._x, self.d, reference, u_prev), y, self.y_names)
         ahead = np.nan_to_num(r[1] - r[-1]) if result.reachable else 0.0
-        self._u, self._aim = result.u, np.full(len(y), np.nan) if result.target is None else result.target + ahead
+        target = np.full(len(y), np.nan) if result.target is None else result.target + ahead
+        self._u, self._aim = result.u, np.clip(target, self.bounds.y_min, self.bounds.y_max)
         return result

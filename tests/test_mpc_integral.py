@@ -80,3 +80,10 @@ def test_wrong_loops_are_explained():
         IntegralNMPC(NMPC(more, 5, measured=["u2"]))
     with pytest.raises(ValueError, match="0 < gain < 2"):
         IntegralNMPC(NMPC(more, 5, {"y": 1.0}), gain=2.0)
+
+
+def test_the_integral_does_not_push_an_output_through_its_bound():
+    system = linear_system([[0.8]], [[0.2]], [[1.0]], 1.0)
+    loop = IntegralNMPC(NMPC(system, 8, bounds={"y": {"y1": (None, 0.4)}}), gain=0.1)
+    record = run(SystemProcess(system), loop, None, 0.6, 150, progress=False)
+    assert record.y_true[-1] == pytest.approx([0.4], abs=1e-3) and record.y_true.max() < 0.45
