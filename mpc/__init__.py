@@ -7,6 +7,7 @@ from .deploy import ExportedController, export_c
 from .drawn import MonteCarlo, monte_carlo
 from .ekf import EKF, DisturbanceObserver, is_disturbance_detectable
 from .innovation import CertifiedObserver
+from .integral import IntegralNMPC
 from .mhe import MHE
 from .nmpc import NMPC
 from .observers import Estimate, Observer, OffsetFreeObserver, warm_up
@@ -15,6 +16,7 @@ from .plotting import compare
 from .record import Record
 from .report import closed_loop_report
 from .saved import restore_state, save_state
+from .stability import Margin, cost_decrease, needed_horizon, robust_margin, stability_report, tube
 from .state_space import from_state_space
 from .step_result import Prediction, StepResult
 from .system import DiscreteSystem, System, linear_system, with_output_disturbance
@@ -33,7 +35,9 @@ __all__ = [
     "DisturbanceObserver",
     "Estimate",
     "ExportedController",
+    "IntegralNMPC",
     "Loop",
+    "Margin",
     "MonteCarlo",
     "Observer",
     "OffsetFreeObserver",
@@ -49,6 +53,7 @@ __all__ = [
     "certified_terminal",
     "closed_loop_report",
     "compare",
+    "cost_decrease",
     "export_c",
     "fit_step",
     "from_state_space",
@@ -56,9 +61,13 @@ __all__ = [
     "linear_system",
     "minimum_horizon",
     "monte_carlo",
+    "needed_horizon",
     "restore_state",
+    "robust_margin",
     "run",
     "save_state",
+    "stability_report",
+    "tube",
     "tune_pi",
     "warm_up",
     "with_delay",

@@ -28,7 +28,7 @@ def certified_terminal(system: System, certificate: Any, weights_y: np.ndarray) 
 
     Raises: ValueError for a certificate without a metric, not contracting, of another size; a read-out that bends.
     """
-    rate, metric = _field(certificate, "rate"), _field(certificate, "metric")
+    rate, metric = field(certificate, "rate"), field(certificate, "metric")
     if metric is None:
         raise ValueError(
             "terminal: the certificate has no metric P; certify with a matrix inequality (method='lmi'), or give "
@@ -39,7 +39,7 @@ def certified_terminal(system: System, certificate: Any, weights_y: np.ndarray) 
         raise ValueError(f"terminal: metric has shape {P.shape}, need symmetric positive definite {(system.nx,) * 2}")
     if not 0 <= rate < 1:
         raise ValueError(f"terminal: the certificate's rate is {rate}; a terminal cost needs one below 1")
-    C, L = _readout(system), np.linalg.cholesky(P)
+    C, L = readout(system), np.linalg.cholesky(P)
     q = np.linalg.norm(np.sqrt(weights_y)[:, None] * np.linalg.solve(L, C.T).T, 2) ** 2
     return q * rate**2 / (1 - rate**2) * P
 
@@ -69,12 +69,13 @@ def minimum_horizon(rate: float, ratio: float = 1.0) -> int:
     raise ValueError(f"rate {rate}, ratio {ratio:g}: no horizon below {LONGEST} steps; use a terminal cost")
 
 
-def _field(certificate: Any, name: str) -> Any:
+def field(certificate: Any, name: str) -> Any:
+    """A field of an object or a dict, None without it."""
     known = isinstance(certificate, Mapping) and name in certificate
     return certificate[name] if known else getattr(certificate, name, None)
 
 
-def _readout(system: System) -> np.ndarray:
+def readout(system: System) -> np.ndarray:
     """C of y = C x + const."""
     x = ca.MX.sym("x", system.nx)
     (g,) = system.g.call([x], True, False)

@@ -107,6 +107,11 @@ class NMPC:
         self._intake = Intake(system, self.horizon, self.weights.y > 0, m)
         self.reset()
 
+    @property
+    def has_certified_terminal(self) -> bool:
+        """Whether the terminal cost is a certificate's, with which the cost falls from step to step."""
+        return bool(self._hold)
+
     def reset(self, u_prev: np.ndarray | None = None) -> None:
         """Forget plan, target and references; u_prev (nu,) is the input applied until now."""
         self._memory.reset()
@@ -178,6 +183,7 @@ class NMPC:
             solve_time=time.perf_counter() - started,
             violated=self._violated(solved.plan),
             predicted=_predict(now, solved.plan),
+            target=target.y if target.ok else None,
         )
 
     def prepare(self) -> None:

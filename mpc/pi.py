@@ -84,6 +84,16 @@ class PI:
         """Manual operation: u (nu,) is applied by somebody else. The next step starts from it, without a bump."""
         self._u_prev, self._base = np.array(u, float).reshape(len(self.u_names)), None
 
+    def state(self) -> dict[str, np.ndarray]:
+        """All that step remembers, as arrays by name; NaN stands for an integral that has not begun."""
+        base = np.full(len(self.loops), np.nan) if self._base is None else self._base
+        return {"u_prev": self._u_prev.copy(), "base": base.copy(), "reference": self._reference.last.copy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what state returned, in this or another process."""
+        self._u_prev, base, self._reference.last = (np.array(state[n], float) for n in ("u_prev", "base", "reference"))
+        self._base = base if np.isfinite(base).all() else None
+
     def step(
         self,
         x_hat: np.ndarray,

@@ -16,7 +16,7 @@ from .plotting import compare
 from .settings import Bounds
 from .step_result import StepResult
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,9 @@ class Record:
 
     t (T,) s; u (T, nu) held from t(k) on; y measured, y_true without noise, reference, d_hat
     estimated output disturbance: (T, ny); disturbances (T, nd), NaN while none was sent; status,
-    ok, reachable (the reference could be held at rest), cost, solve_time (s): (T,); bounds in
-    force; stopped: why the run ended early, else "".
+    ok, reachable (the reference could be held at rest), cost, solve_time (s): (T,); predicted (T, N + 1, ny)
+    outputs of each plan, the present one first, NaN where there was no plan; bounds in force; stopped: why the
+    run ended early, else "".
     """
 
     t: np.ndarray
@@ -41,6 +42,7 @@ class Record:
     reachable: np.ndarray
     cost: np.ndarray
     solve_time: np.ndarray
+    predicted: np.ndarray
     bounds: Bounds
     dt: float
     u_names: tuple[str, ...]
@@ -137,6 +139,7 @@ class RecordBuilder:
     def __init__(self, process: Any, bounds: Bounds):
         self._process, self._bounds = process, bounds
         self._rows: list[tuple[Any, ...]] = []
+        self._plans: list[np.ndarray | None] = []
 
     def add(
         self,
@@ -150,6 +153,7 @@ class RecordBuilder:
         """Row of one instant."""
         r = result
         signals = [y, y_true, reference, disturbance, r.u, d_hat]
+        self._plans.append(None if r.predicted is None else np.array(r.predicted.y))
         self._rows.append((*(np.array(s, float) for s in signals), r.status, r.ok, r.reachable, r.cost, r.solve_time))
 
     def finish(self, stopped: str = "") -> Record:
@@ -171,6 +175,7 @@ class RecordBuilder:
             reachable=np.array(reachable, bool),
             cost=np.array(cost, float),
             solve_time=np.array(solve_time, float),
+            predicted=self._predicted(len(p.y_names)),
             bounds=self._bounds,
             dt=float(p.dt),
             u_names=tuple(p.u_names),
@@ -180,3 +185,9 @@ class RecordBuilder:
             disturbance_names=tuple(p.disturbance_names),
             stopped=stopped,
         )
+
+    def _predicted(self, ny: int) -> np.ndarray:
+        rows = max((len(plan) for plan in self._plans if plan is not None), default=0)
+        nothing = np.full((rows, ny), np.nan)
+        plans = [nothing if plan is None else plan for plan in self._plans]
+        return np.array(plans, float).reshape(len(plans), rows, ny)

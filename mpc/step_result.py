@@ -21,7 +21,8 @@ class StepResult:
     "shifted plan", "steady-state target" or "last input", then says what went wrong; ok: nothing
     did. reachable: the reference can be held at rest. cost is inf without a solution; solve_time
     in s is the wall time of the whole step. violated names the outputs whose soft bounds the plan
-    breaks. predicted is None without a solution.
+    breaks. predicted is None without a solution. target (ny,): outputs at rest that it aims for, the
+    nearest to a reference out of reach; None if no rest was found.
     """
 
     u: np.ndarray
@@ -32,3 +33,4 @@ class StepResult:
     solve_time: float = 0.0
     violated: tuple[str, ...] = ()
     predicted: Prediction | None = None
+    target: np.ndarray | None = None
