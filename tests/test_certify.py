@@ -12,6 +12,7 @@ from rnn_control import ESN, GRU, Certificate, certify
 from rnn_control.bounds import Comparison, steady_gain
 from rnn_control.certify import weights_hash
 from rnn_control.contract import contract
+from rnn_control.forgetting import size
 from rnn_control.model import Params
 
 ROUNDING = 1e-9
@@ -128,6 +129,21 @@ class Theorems:
             spread = abs(physical.simulate(ua) - physical.simulate(ub)).max(0)
             assert certificate.holds
             assert (spread <= np.array(certificate.gain) @ abs(ua - ub).max(0) + 1e-9).all()
+
+    @pytest.mark.parametrize("method", [*METHODS, "lmi"])
+    def test_outputs_forget_their_initial_states_in_physical_units(self, factory, method):
+        rng, model = np.random.default_rng(0), randomised(factory(2, 3, 3), 1, 0.08)
+        contract(model, "delta_iss", "published" if method == "lmi" else method, 0.02)
+        physical = identified(model, 1)
+        certificate = certify(physical, method=method)
+        box = np.ones(model.nx) if certificate.state_box is None else np.array(certificate.state_box)
+        ua, ub = (physical.scaler.u_out(rng.choice([-1, 1], (150, 2))) for _ in range(2))
+        xa, xb = (rng.choice([-1, 1], model.nx) * box for _ in range(2))
+        start, left = size(certificate, xa - xb), certificate.rate ** np.arange(150)[:, None]
+        for du, u in ((0 * ua[0], ua), (abs(ua - ub).max(0), ub)):
+            spread = abs(physical.states(ua, xa)[1] - physical.states(u, xb)[1])
+            promised = np.array(certificate.memory) * left * start + np.array(certificate.gain) @ du
+            assert certificate.holds and (spread <= promised * (1 + 1e-9) + 1e-9).all()
 
     @pytest.mark.parametrize("method", METHODS)
     def test_larger_input_box_proves_no_more(self, factory, method):
