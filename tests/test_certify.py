@@ -55,6 +55,7 @@ class Theorems:
 
     @pytest.mark.parametrize("bang_bang", [False, True], ids=["random", "bang_bang"])
     def test_trajectories_obey_the_certified_rate_and_gain(self, certified, bang_bang):
+        """Theorems 1, 3, 5, 7, 8, 9, 10, 12, 13 and 14, by the family."""
         rng = np.random.default_rng(0)
         for sets in certified:
             with torch.no_grad():
@@ -70,6 +71,7 @@ class Theorems:
             assert bool((ratios <= 1 + ROUNDING).all())
 
     def test_comparison_system_dominates_one_step(self, factory):
+        """(C): Theorems 4, 6, 7, 8, 9, 10, 12, 13 and 14, by the family."""
         rng = np.random.default_rng(0)
         for model, p, u_max in random_sets(factory):
             system = model.comparison(p, u_max)
@@ -117,6 +119,7 @@ class Theorems:
 
     @pytest.mark.parametrize("method", METHODS)
     def test_certified_gain_bounds_outputs_in_physical_units(self, factory, method):
+        """Theorem 2 (a) behind the weighted condition, Theorems 3 to 14 behind the published ones."""
         rng = np.random.default_rng(0)
         for seed in range(2):
             model = randomised(factory(2, 3, 5, seed=seed), seed, 0.08)
@@ -200,6 +203,7 @@ def test_mixed_norms_in_a_deep_cascade_obey_the_bound(method):
 
 
 def test_steady_gain_is_no_underestimate_when_memory_is_very_long():
+    """Theorem 2 (b) and (c)."""
     one = torch.ones(1, 1, dtype=torch.float64)
     for rate in (0.9, 1 - 1e-5, 1 - 1e-8):
         gain = steady_gain(Comparison(lambda v, rate=rate: rate * v, one))

@@ -51,6 +51,7 @@ def ascend(model, step):
 @pytest.mark.parametrize("step", [1e3, 1e6])
 @pytest.mark.parametrize("kind", ZOO)
 def test_no_step_leaves_the_certified_set(kind, step, dtype):
+    """Theorem 17 (a)."""
     model = constructed(kind).to(dtype)
     ascend(model, step)
     assert is_certified(model)
@@ -90,6 +91,7 @@ def test_random_parameters_of_any_size_are_certified(kind):
 
 
 def test_certified_model_is_its_own_image():
+    """Theorem 17 (b)."""
     model = Contracting(quick_gru(2, 1, 3), rate=0.999)
     assert model.factor().item() == 1
     assert all(torch.equal(v, model.inner.theta()[k]) for k, v in model.theta().items())
@@ -111,6 +113,7 @@ def test_model_outside_is_projected_onto_the_border():
 
 
 def test_gradient_is_that_of_the_implicit_function():
+    """Theorem 17 (c)."""
     model, h = unstable(), 1e-5
     value = lambda: sum((v**2).sum() for v in model.theta().values())  # noqa: E731
     value().backward()
