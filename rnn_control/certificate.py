@@ -33,8 +33,12 @@ class Certificate:
     `steady[state][input]` bounds, in units of `scale`, the differences that unit differences of the inputs sustain;
     with a metric its two rows are r and s of Theorem 11 (b) instead. For ISS its last column is the offset's.
     `weights_sha256` is of architecture, equations and weights.
+    `memory[output]` is what a wrong initial state costs an output, for states a distance of one apart:
+
+        |y_a(k) - y_b(k)|_j <= memory[j] rate^k || e(0) || + sum_i gain[j, i] max |du_i|
+
     `ultimate[output]` = (low, high) is where ISS says that every output ends up under inputs of the box (ISS only).
-    States are normalised (no unit); gain, ultimate, input_box, times are physical if the model knows its units.
+    States are normalised (no unit); gain, memory, ultimate, input_box, times are physical if the model knows its units.
     """
 
     kind: str
@@ -62,6 +66,7 @@ class Certificate:
     y_units: tuple[str, ...]
     weights_sha256: str
     ultimate: tuple[tuple[float, ...], ...] = ()
+    memory: tuple[float, ...] = ()
     proof: str = "floating point"
     others: tuple["Certificate", ...] = ()
 
@@ -130,6 +135,9 @@ class Certificate:
                 ("overshoot", f"{self.overshoot:.4g}"),
                 ("50, 90, 99 % forgotten after", self._forgetting()),
             ]
+            rows += [
+                (f"{y} forgets a state off by one", f"from {a:.4g} {unit or '-'}") for y, a, unit in self._memory()
+            ]
             if self.property == "iss":
                 rows += [("offset at zero input", f"{self.offset:.4g} (normalised state, scaled norm)")]
             rows += [(f"{y} ends within", f"{a:.6g} .. {b:.6g} {unit}") for y, (a, b), unit in self._ends()]
@@ -149,6 +157,9 @@ class Certificate:
 
     def _ends(self):
         return zip(self.y_names, self.ultimate, self.y_units, strict=bool(self.ultimate))
+
+    def _memory(self):
+        return zip(self.y_names, self.memory, self.y_units, strict=bool(self.memory))
 
     def _gains(self):
         for j, y in enumerate(self.y_names):

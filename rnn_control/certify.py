@@ -115,7 +115,9 @@ def _proved(model, plain: Model, c: Certificate) -> Certificate:
     except Exception as error:  # whatever it is, nothing is proved
         nothing = tuple((math.inf,) * plain.nu for _ in range(plain.ny))
         times = dict(steps_to_forget=None, seconds_to_forget=None)
-        return dataclasses.replace(c, holds=False, gain=nothing, ultimate=(), proof=f"refused: {error}", **times)
+        return dataclasses.replace(
+            c, holds=False, gain=nothing, ultimate=(), memory=(), proof=f"refused: {error}", **times
+        )
     return dataclasses.replace(c, proof="exact arithmetic")
 
 
@@ -128,6 +130,7 @@ def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property
     scaler, labels = _units(model, plain)
     offset = _offset(bound, slack) if property == "iss" else 0.0
     gain, steady, ends, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), (), None
+    memory: tuple[float, ...] = ()
     if holds:
         found, steady = _gain(plain, p, u_max, bound, property, method)
         found = found * (1 + slack) * scaler.y_std[:, None] / scaler.u_half
@@ -135,6 +138,7 @@ def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property
     if holds:
         gain, steps = found, steps_until(0.01, rate, overshoot)
         ends = _ultimate(plain, p, u_max, bound, scaler) if property == "iss" else ()
+        memory = tuple((_memory(plain.output_map(p), bound) * scaler.y_std).tolist())
     return Certificate(
         kind=plain.kind,
         property=property,
@@ -156,6 +160,7 @@ def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property
         seconds_to_forget=None if steps is None or labels["dt"] is None else steps * labels["dt"],
         weights_sha256=weights_hash(plain),
         ultimate=ends,
+        memory=memory,
         **labels,
     )
 
@@ -167,6 +172,12 @@ def _overshoot(bound: Bound) -> float:
         return float((values[-1] / values[0]).sqrt()) * (1 + 1e-9) if values[0] > 0 else math.inf
     scale = bound.scale.numpy()
     return above(Fraction(scale.max()) / Fraction(scale.min())) if np.isfinite(scale).all() else math.inf
+
+
+def _memory(C: torch.Tensor, bound: Bound) -> np.ndarray:
+    """Largest |C e(k)| / (rate^k || e(0) ||), normalised (ny,): |C e| <= seen_through V(e), V(e) <= most || e ||."""
+    most = 1 / bound.scale.min() if bound.metric is None else torch.linalg.eigvalsh(bound.metric)[-1].sqrt()
+    return (bound.seen_through(C).sum(1) * most * (1 + 1e-9)).numpy()
 
 
 def _offset(bound: Bound, slack: float) -> float:

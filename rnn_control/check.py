@@ -493,7 +493,7 @@ def main(files: list[str]) -> int:
         print(f"REFUSED: {str(error) if type(error) is ValueError else repr(error)}")
         return 1
     print("PROVED: rate, overshoot, time to forget, gains, offset and boxes of this certificate hold for the equations "
-          "and weights as stored; not checked: residual, method, proof, others, ultimate")  # fmt: skip
+          "and weights as stored; not checked: residual, method, proof, others, ultimate, memory")  # fmt: skip
     return 0
 
 

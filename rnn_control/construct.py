@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .certify import condition
+from .bounds import level_weights
+from .certify import TRAINABLE, condition
 from .contract import roomiest_method
 from .model import Model, Params
 from .wrapped import Wrapped
@@ -15,6 +16,8 @@ SOFTNESS = 0.05
 """Temperature of the maximum over rows, in margins: smooth for an optimiser, and never below the true maximum."""
 ROUNDING = 1e-6
 """Room, in margins and in the rate, for parameters that are rounded after they were made."""
+WIDEST = 345.0
+"""Of the logarithm of a scale: of a ratio of two scales the double is still finite."""
 
 
 class Contracting(Wrapped):
@@ -26,7 +29,8 @@ class Contracting(Wrapped):
     derivative of s is that of the implicit function. `plain()` is the model itself, with Phi(theta) as its parameters.
 
     rate: decay per sample, or settling: seconds after which 98 % are forgotten, with dt in seconds.
-    Raises ValueError for a rate outside (0, 1), or one that the family cannot have even without recurrence.
+    Raises ValueError for a rate outside (0, 1), or one that the family cannot have even without recurrence, and for a
+    method that is not differentiable or not one of the property: "lmi" is for `certify`.
     """
 
     kind = "contracting"
@@ -39,6 +43,9 @@ class Contracting(Wrapped):
             rate = rate_of(settling, dt)
         if not 0 < rate < 1:
             raise ValueError(f"rate is {rate}; it must lie between 0 and 1, e.g. 0.99")
+        if property not in TRAINABLE or method not in ("auto", *TRAINABLE[property]):
+            known = "; ".join(f"{name}: auto, {', '.join(methods)}" for name, methods in TRAINABLE.items())
+            raise ValueError(f"no construction for property {property!r} by method {method!r}; choose from {known}")
         super().__init__(model, model.nu, dict(rate=rate, property=property))
         self.recurrent = ()
         self.rate, self.property = float(rate), property
@@ -47,7 +54,7 @@ class Contracting(Wrapped):
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
         self.start_scale()
-        if self.excess(0.0, self.log_scale) > 0 and self.excess(0.0, self.best_scale(0.0).log()) > 0:
+        if self.excess(0.0, self.log_scale) > 0 and self.excess(0.0, self.safe_scale()) > 0:
             raise ValueError(f"{model.kind}: the {self.method} condition has no rate {rate} even without recurrence")
 
     def shrunk(self, s: float | Tensor) -> Params:
@@ -59,7 +66,7 @@ class Contracting(Wrapped):
 
     def excess(self, s: float | Tensor, log_scale: Tensor) -> Tensor:
         """By how much the rate is missed: a smooth maximum from above over the rows of the condition."""
-        w = log_scale.double().clamp(-20, 20).exp() if len(log_scale) else None
+        w = log_scale.double().clamp(-WIDEST, WIDEST).exp() if len(log_scale) else None
         margin = 1 - self.rate
         bound = condition(self.inner, self.shrunk(s), self.input_box(), self.property, self.method, w)
         temperature = SOFTNESS * margin
@@ -78,6 +85,15 @@ class Contracting(Wrapped):
             return torch.ones(0, dtype=torch.float64)
         return condition(self.inner, self.shrunk(s), self.input_box(), self.property, self.method).scale
 
+    @torch.no_grad()
+    def safe_scale(self) -> Tensor:
+        """Logarithm of a scale that proves the rate without recurrence, whatever the size of read-outs, if one does."""
+        scale = self.best_scale(0.0).log()
+        if self.method != "weighted" or self.excess(0.0, scale) <= 0:
+            return scale
+        system = self.inner.comparison(self.shrunk(0.0), self.input_box())
+        return level_weights(system, self.rate - min(self.rate, 1 - self.rate) / 2).log()
+
     def factor(self) -> Tensor:
         """s(theta): found by bisection from the certified side, differentiated by the implicit function theorem."""
         scale, one = self.log_scale, torch.ones((), dtype=torch.float64)
@@ -85,7 +101,7 @@ class Contracting(Wrapped):
             if self.excess(1.0, scale) <= 0:
                 return one
             if not self.excess(0.0, scale) <= 0:
-                scale = self.best_scale(0.0).log()  # the trained one proves nothing, whatever the recurrence
+                scale = self.safe_scale()  # the trained one proves nothing, whatever the recurrence
             low, high = 0.0, 1.0
             while high - low > 1e-7 * high and high > 1e-300:
                 middle = (low + high) / 2 if low > 0.1 * high else high * 0.1 if low == 0 else math.sqrt(low * high)

@@ -12,6 +12,7 @@ from rnn_control import ESN, GRU, Certificate, certify
 from rnn_control.bounds import Comparison, steady_gain
 from rnn_control.certify import weights_hash
 from rnn_control.contract import contract
+from rnn_control.forgetting import size
 from rnn_control.model import Params
 
 ROUNDING = 1e-9
@@ -54,6 +55,7 @@ class Theorems:
 
     @pytest.mark.parametrize("bang_bang", [False, True], ids=["random", "bang_bang"])
     def test_trajectories_obey_the_certified_rate_and_gain(self, certified, bang_bang):
+        """Theorems 1, 3, 5, 7, 8, 9, 10, 12, 13 and 14, by the family."""
         rng = np.random.default_rng(0)
         for sets in certified:
             with torch.no_grad():
@@ -69,6 +71,7 @@ class Theorems:
             assert bool((ratios <= 1 + ROUNDING).all())
 
     def test_comparison_system_dominates_one_step(self, factory):
+        """(C): Theorems 4, 6, 7, 8, 9, 10, 12, 13 and 14, by the family."""
         rng = np.random.default_rng(0)
         for model, p, u_max in random_sets(factory):
             system = model.comparison(p, u_max)
@@ -116,6 +119,7 @@ class Theorems:
 
     @pytest.mark.parametrize("method", METHODS)
     def test_certified_gain_bounds_outputs_in_physical_units(self, factory, method):
+        """Theorem 2 (a) behind the weighted condition, Theorems 3 to 14 behind the published ones."""
         rng = np.random.default_rng(0)
         for seed in range(2):
             model = randomised(factory(2, 3, 5, seed=seed), seed, 0.08)
@@ -128,6 +132,21 @@ class Theorems:
             spread = abs(physical.simulate(ua) - physical.simulate(ub)).max(0)
             assert certificate.holds
             assert (spread <= np.array(certificate.gain) @ abs(ua - ub).max(0) + 1e-9).all()
+
+    @pytest.mark.parametrize("method", [*METHODS, "lmi"])
+    def test_outputs_forget_their_initial_states_in_physical_units(self, factory, method):
+        rng, model = np.random.default_rng(0), randomised(factory(2, 3, 3), 1, 0.08)
+        contract(model, "delta_iss", "published" if method == "lmi" else method, 0.02)
+        physical = identified(model, 1)
+        certificate = certify(physical, method=method)
+        box = np.ones(model.nx) if certificate.state_box is None else np.array(certificate.state_box)
+        ua, ub = (physical.scaler.u_out(rng.choice([-1, 1], (150, 2))) for _ in range(2))
+        xa, xb = (rng.choice([-1, 1], model.nx) * box for _ in range(2))
+        start, left = size(certificate, xa - xb), certificate.rate ** np.arange(150)[:, None]
+        for du, u in ((0 * ua[0], ua), (abs(ua - ub).max(0), ub)):
+            spread = abs(physical.states(ua, xa)[1] - physical.states(u, xb)[1])
+            promised = np.array(certificate.memory) * left * start + np.array(certificate.gain) @ du
+            assert certificate.holds and (spread <= promised * (1 + 1e-9) + 1e-9).all()
 
     @pytest.mark.parametrize("method", METHODS)
     def test_larger_input_box_proves_no_more(self, factory, method):
@@ -184,6 +203,7 @@ def test_mixed_norms_in_a_deep_cascade_obey_the_bound(method):
 
 
 def test_steady_gain_is_no_underestimate_when_memory_is_very_long():
+    """Theorem 2 (b) and (c)."""
     one = torch.ones(1, 1, dtype=torch.float64)
     for rate in (0.9, 1 - 1e-5, 1 - 1e-8):
         gain = steady_gain(Comparison(lambda v, rate=rate: rate * v, one))

@@ -41,6 +41,7 @@ def in_a_metric():
 
 
 def test_certificate_in_a_metric_is_proved(in_a_metric):
+    """Theorem 11 (b)."""
     check.prove(*in_a_metric)
 
 

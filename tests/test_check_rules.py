@@ -66,6 +66,7 @@ def bounds_of(trace, x_next, x, u, one, balls):
 @pytest.mark.parametrize("balls", [set(), {"x0"}], ids=["rows", "columns"])
 @pytest.mark.parametrize("is_iss", [False, True])
 def test_bounds_hold_for_states_and_their_differences(system, is_iss, balls):
+    """Theorem 11."""
     model, box, found = system
     (trace, x_next), (x, u, after) = found[is_iss], draw(model, box, int(is_iss))
     dx, du, true = ((a[0] if is_iss else a[0] - a[1]) for a in (x, u, after))
@@ -154,6 +155,7 @@ def test_positive_is_positive(n, shift, is_positive):
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (5, 3), (6, 6)])
 @pytest.mark.parametrize("size", [0.0, 1e-30, 1.0, 1e30])
 def test_two_norm_is_an_upper_bound_and_tight(shape, size):
+    """Theorem 11 (c)."""
     M = size * np.random.default_rng(sum(shape)).normal(size=shape)
     found, true = check.two_norm(check.exact(M)), np.linalg.norm(M, 2)
     assert true * (1 - 1e-14) <= found <= true * (1 + 1e-12) + 1e-50

@@ -68,7 +68,7 @@ def test_changed_weight_of_the_norm_is_refused(entry, tmp_path, capsys):
     assert code == 1 and "decay rate" in text
 
 
-UNPROVED = {"residual", "method", "proof", "others", "ultimate", "multipliers"}
+UNPROVED = {"residual", "method", "proof", "others", "ultimate", "memory", "multipliers"}
 """Fields of which nothing is claimed by the proof of a certificate without a metric."""
 
 

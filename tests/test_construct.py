@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from zoo import quick_gru
+from zoo import ZOO, quick_gru
 
-from rnn_control import GRU, LSTM, MODELS, Cascade, Contracting, Experiment, certify, fit
+from rnn_control import GRU, LSTM, Cascade, Contracting, Experiment, certify, fit
+from rnn_control.bounds import Comparison, level_weights, perron_weights, weighted_bound
 from rnn_control.certify import condition, is_proved
 from rnn_control.construct import rate_of
 from rnn_control.model import Params
@@ -20,7 +21,7 @@ RATE = 0.98
 def families(kind, seed=0):
     if kind == "cascade":
         return Cascade(GRU(2, 2, 2, seed=seed), LSTM(2, 1, 2, seed=seed))
-    return MODELS[kind](2, 1, 3, seed=seed)
+    return ZOO[kind](2, 1, 3, seed=seed)
 
 
 def constructed(kind, seed=0):
@@ -47,11 +48,36 @@ def ascend(model, step):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-@pytest.mark.parametrize("kind, step", [*((kind, 1e3) for kind in MODELS), ("cascade", 0.1)])
+@pytest.mark.parametrize("step", [1e3, 1e6])
+@pytest.mark.parametrize("kind", ZOO)
 def test_no_step_leaves_the_certified_set(kind, step, dtype):
+    """Theorem 17 (a)."""
     model = constructed(kind).to(dtype)
     ascend(model, step)
     assert is_certified(model)
+
+
+@pytest.mark.parametrize("property", ["delta_iss", "iss"])
+@pytest.mark.parametrize("kind", ["cascade", "network"])
+def test_large_readouts_between_blocks_are_proved_in_exact_arithmetic(kind, property):
+    model = Contracting(families(kind), rate=RATE, property=property)
+    ascend(model, 1e6)
+    proved = certify(model.plain(), property, model.method, rigorous=True)
+    assert proved.holds and proved.rate <= RATE
+
+
+def test_level_of_a_series_is_reached_however_large_its_coupling():
+    """Theorem 1 (c), where the weights are ten orders of magnitude apart."""
+    A = torch.tensor([[0.5, 0.0], [1e10, 0.7]], dtype=torch.float64)
+    series = Comparison(lambda v: A @ v, torch.ones(2, 1, dtype=torch.float64))
+    w = level_weights(series, 0.8)
+    assert (A @ w < 0.8 * w).all() and float(weighted_bound(series, perron_weights(series)).rate) < 1
+
+
+@pytest.mark.parametrize("options", [dict(method="lmi"), dict(method="typo"), dict(property="iss", method="weighted")])
+def test_method_without_a_construction_is_refused(options):
+    with pytest.raises(ValueError, match="choose from delta_iss: auto, published, weighted; iss: auto, published"):
+        Contracting(quick_gru(1, 1, 2), **options)
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm", "nnarx"])
@@ -65,6 +91,7 @@ def test_random_parameters_of_any_size_are_certified(kind):
 
 
 def test_certified_model_is_its_own_image():
+    """Theorem 17 (b)."""
     model = Contracting(quick_gru(2, 1, 3), rate=0.999)
     assert model.factor().item() == 1
     assert all(torch.equal(v, model.inner.theta()[k]) for k, v in model.theta().items())
@@ -86,6 +113,7 @@ def test_model_outside_is_projected_onto_the_border():
 
 
 def test_gradient_is_that_of_the_implicit_function():
+    """Theorem 17 (c)."""
     model, h = unstable(), 1e-5
     value = lambda: sum((v**2).sum() for v in model.theta().values())  # noqa: E731
     value().backward()
@@ -143,5 +171,5 @@ def test_a_property_that_the_model_was_not_built_for_is_refused_before_training(
 def test_a_model_by_construction_is_judged_by_the_condition_it_was_built_for(property):
     u = np.random.default_rng(0).uniform(-1, 1, (100, 1))
     record = Experiment(u, np.tanh(u + np.roll(u, 1)), 1.0)
-    result = fit(MODELS["ren"](1, 1, 2, neurons=2), record, certificate=property, epochs=5, polish=20, progress=False)
+    result = fit(ZOO["ren"](1, 1, 2, neurons=2), record, certificate=property, epochs=5, polish=20, progress=False)
     assert result.certificate is not None and result.certificate.method == "published"

@@ -66,6 +66,7 @@ def test_no_difference_expands_faster_under_a_maximum_of_matrices(seed):
 
 @pytest.mark.parametrize("seed", [1])
 def test_no_jacobian_in_the_domain_expands_faster_than_the_rate(factory, seed):
+    """Theorem 23."""
     model = randomised(factory(2, 2, 5, seed=seed), seed, 0.5)
     found = small(model, 0.8)
     assert found is not None and found.rate < 1

@@ -1,5 +1,6 @@
 """The documentation: every block runs as it stands, every page is listed, no link is broken."""
 
+import ast
 import importlib
 import re
 import sys
@@ -45,6 +46,20 @@ def test_no_block_is_left_out():
 def test_contents_name_every_page():
     named = re.findall(r"- ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
     assert sorted(named) == PAGES
+
+
+def test_every_theorem_is_carried_by_a_test():
+    """By its number, in the docstring of a test or of its file; and no number is one that the page lacks."""
+    proved = set(re.findall(r"^\*\*Theorem (\d+)", (DOCS / "theory.md").read_text(encoding="utf-8"), re.M))
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests").glob("test_*.py")]
+    texts = [ast.get_docstring(node) or "" for tree in trees for node in ast.walk(tree) if is_documented(node)]
+    named = re.findall(r"Theorems? ((?:(?:, | and )?(?:Theorems? )?\d+(?: \([a-z]\))?)+)", "\n".join(texts))
+    tested = {number for numbers in named for number in re.findall(r"\d+", numbers)}
+    assert len(proved) > 20 and tested == proved
+
+
+def is_documented(node: ast.AST) -> bool:
+    return isinstance(node, ast.Module | ast.ClassDef) or isinstance(node, ast.FunctionDef) and "test" in node.name
 
 
 @pytest.mark.parametrize("page", PAGES)

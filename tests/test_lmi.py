@@ -48,6 +48,7 @@ def starts(model, certificate, rng, count=200):
 
 
 def test_differences_pass_through_channels_within_their_ranges(pair):
+    """Theorem 15."""
     model, _ = pair
     box, u_max, p = whole_box(model, model.input_box()), np.ones(model.nu), model.theta()
     c, rng = trace(model, p, box, u_max), np.random.default_rng(0)
@@ -80,6 +81,7 @@ def test_image_of_the_box_contains_every_next_state(pair):
 
 
 def test_distance_in_the_metric_shrinks_at_the_certified_rate(pair):
+    """Theorem 16 (a)."""
     model, certificate = pair
     xa, xb, u = starts(model, certificate, np.random.default_rng(1))
     for _ in range(5):
@@ -107,6 +109,7 @@ def test_searched_pairs_shrink_at_the_certified_rate(pair):
 
 
 def test_certified_gain_bounds_outputs_in_physical_units(pair):
+    """Theorem 16 (b)."""
     physical, rng = identified(pair[0], 1), np.random.default_rng(0)
     certificate = certify(physical, method="lmi")
     low, high = np.array(certificate.input_box).T

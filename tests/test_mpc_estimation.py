@@ -138,6 +138,7 @@ def test_a_certified_observer_forgets_where_it_started_at_its_rate(gated):
 
 
 def test_a_certified_observer_leaves_no_offset(gated):
+    """Theorem 20."""
     plain, design = gated
     process = SystemProcess(plain)
     controller = NMPC(design.system, 10, measured=design.innovations)

@@ -24,6 +24,7 @@ def batch(model, samples=20, seed=0):
 @pytest.mark.parametrize("noise", [StateNoise(0.05), StateNoise(0.02, 0.05)], ids=["absolute", "relative"])
 @pytest.mark.parametrize("model", [GRU(1, 1, 4, seed=1), NNARX(1, 2, 6, lags=2, seed=1)], ids=lambda m: m.kind)
 def test_mean_over_many_draws_is_the_explicit_regulariser(model, noise):
+    """Theorem 22."""
     data, x0 = batch(model)
     draws = 20_000
     many = Batch(*(part * draws for part in data))

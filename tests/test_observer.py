@@ -46,6 +46,7 @@ def errors(model, design, rng, steps=12, pairs=256):
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", [GRU, LSTM])
 def test_the_error_of_every_pair_falls_at_the_certified_rate(kind, seed):
+    """Theorems 18 and 19."""
     model, design = observed(kind, seed)
     V = errors(model, design, np.random.default_rng(seed))
     assert (V[1:] <= design.rate * V[:-1] * (1 + 1e-9) + 1e-12).all()

@@ -26,6 +26,7 @@ def free_run(system):
 @pytest.mark.parametrize("m", [2, 3, 4, 7])
 @pytest.mark.parametrize("angle", [0.01, 1.0, 2.5, -0.7])
 def test_polygon_is_the_pair_in_more_states(m, angle):
+    """Theorem 1 (b)."""
     a, b = 0.9 * np.cos(angle), 0.9 * np.sin(angle)
     M, H = polygon(a, b, m)
     assert_allclose(M @ H, H @ [[a, b], [-b, a]], atol=1e-12)

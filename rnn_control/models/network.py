@@ -223,7 +223,7 @@ def weights(A: Tensor, B: Tensor) -> Tensor:
     radius = spectral_radius(A)
     level = radius + 0.1 * (1 - radius).abs() + 1e-9
     w = torch.linalg.solve_ex(level * torch.eye(len(A), dtype=A.dtype) - A, B + 1e-6 * B.max() + 1e-12).result
-    return (w / w.max()).clamp(min=1e-9)
+    return (w / w.max()).clamp(min=1e-150)  # read-outs may be of any size
 
 
 class Cascade(Network):
