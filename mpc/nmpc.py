@@ -17,7 +17,7 @@ from .settings import check_moves, parse_bounds, parse_weights
 from .solving import Name, Solved, Solvers
 from .step_result import Prediction, StepResult
 from .system import System, check_system
-from .target import SteadyTarget, Target
+from .target import REACHED, SteadyTarget, Target
 from .terminal import CostToGo
 
 # A soft bound counts as violated beyond this share of the output's range (solver tolerance).
@@ -167,7 +167,7 @@ class NMPC:
         now = self._intake.take(x_hat, d_hat, reference, u_prev, v_hat, measured)
         acting = self._measured.acting(now.v, now.w)
         u_prev = self._last_input(now, acting)
-        target = self.aim.solve(now.r[-1], now.d, acting)
+        target = self._aimed(now, acting)
         solved = self._solve(now, u_prev, target, acting)
         u, rung = self._memory.choose(solved.plan, solved.rung, target, u_prev)
         troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles
@@ -185,6 +185,13 @@ class NMPC:
             predicted=_predict(now, solved.plan),
             target=target.y if target.ok else None,
         )
+
+    def _aimed(self, now: Taken, acting: np.ndarray) -> Target:
+        """The target for the last reference, brought back into the bounds of outputs: beyond, it is not reachable."""
+        held = np.clip(now.r[-1], self.bounds.y_min, self.bounds.y_max)
+        target = self.aim.solve(held, now.d, acting)
+        beyond = (np.abs(held - now.r[-1]) > REACHED * self.scales.y_range) & (self.weights.y > 0)
+        return target._replace(reachable=target.reachable and not bool(beyond.any()))
 
     def prepare(self) -> None:
         """With iterations=1, for after the input is applied: most of the next step's work, before its measurement.

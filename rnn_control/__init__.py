@@ -33,6 +33,7 @@ from .noise import StateNoise
 from .observer import ObserverDesign, design_observer
 from .pareto import plot_pareto
 from .readiness import Readiness, control_readiness
+from .repair import Repaired, repair
 from .report import Report
 from .restarts import Restarts, fit_best
 from .scaler import Scaler
@@ -43,7 +44,7 @@ __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
     "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
-    "Readiness", "Report", "Restarts", "Scaler", "Score", "StateNoise", "Tightness", "attack", "certify",
+    "Readiness", "Repaired", "Report", "Restarts", "Scaler", "Score", "StateNoise", "Tightness", "attack", "certify",
     "compare_with_linear", "control_readiness", "coverage", "design_observer", "diagnose", "diagonal_metric", "fit",
-    "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "start_linear",
+    "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "repair", "start_linear",
 ]  # fmt: skip

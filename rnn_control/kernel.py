@@ -118,7 +118,6 @@ class CompiledKernel:
             H[np.ix_(v, v)] += matrix
         return loss, g, H
 
-    @np.errstate(over="ignore", invalid="ignore")  # of a free model that blows up: no step is found there, none taken
     def normal_equations(self, values, x0, u, y, w):
         """r'r, J'r and J'J of one record, over (parameters, its x0)."""
         n, nx, ny = self.n_theta + self.model.nx, self.model.nx, self.model.ny

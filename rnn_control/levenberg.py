@@ -12,6 +12,7 @@ FLAT = 1e-6
 """Least curvature, over the largest one, that the damping takes a direction for."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # where a free model blows up no step is found
 def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> np.ndarray:
     """Steps d with (H + mu diag H) d = -g, H the Gauss-Newton matrix; `report(v, J)` after each, True stops.
 

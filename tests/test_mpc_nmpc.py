@@ -151,6 +151,14 @@ def test_unreachable_reference_is_reported(system):
     assert not NMPC(system, 5).step(X, None, 1e3).reachable
 
 
+def test_reference_beyond_a_bound_of_its_output_is_reported_and_the_bound_aimed_for():
+    system = linear_system([[0.8]], [[0.2]], [[1.0]], 1.0)
+    bounded = NMPC(system, 10, bounds={"y": {"y1": (None, 0.4)}})
+    beyond = bounded.step([0.0], None, 0.6)
+    assert not beyond.reachable and beyond.ok and beyond.target == pytest.approx([0.4], abs=1e-6)
+    assert bounded.step([0.0], None, 0.4).reachable
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

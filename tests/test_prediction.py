@@ -117,6 +117,7 @@ def test_fit_by_prediction_errors_gives_a_certified_model(make):
     assert result.certificate.holds and result.model.score(valid).mean_fit > 70
 
 
+@pytest.mark.filterwarnings("ignore:the outputs drift")
 def test_words_stand_for_horizons():
     train, _ = drifting(0, 100)
     losses = {}

@@ -35,12 +35,24 @@ static void aim(mpc_t *m, const double *r) {
   m->kept = m->target_ok = solve_target(&target_settings, &m->target, &m->work, wanted, m->z);
   memcpy(m->key, key, sizeof key);
   outputs_at(m, m->z, m->work.y[0]);
-  m->reachable = m->target_ok;
+  m->target_reached = m->target_ok;
   for (int i = 0; i < target_settings.count; ++i) {
     int j = target_settings.tracked[i];
-    if (fabs(m->work.y[0][j] + m->d_n[j] - r[j]) > REACHED) m->reachable = 0;
+    if (fabs(m->work.y[0][j] + m->d_n[j] - r[j]) > REACHED) m->target_reached = 0;
   }
   weigh_end(m);
+}
+
+/* the target for r brought back into the soft bounds of outputs: beyond, it is not reachable */
+static void aim_within(mpc_t *m, const double *r) {
+  double held[NY];
+  int beyond = 0;
+  for (int j = 0; j < NY; ++j) {
+    held[j] = r[j] - excess(&settings, j, r[j]);
+    if (settings.Q[j] > 0 && fabs(held[j] - r[j]) > REACHED) beyond = 1;
+  }
+  aim(m, held);
+  m->reachable = m->target_reached && !beyond;
 }
 
 /* cost of the moves U made admissible, which end in best if it is lower than all before */
@@ -131,7 +143,7 @@ static int advance_controller(mpc_t *m, const double *y, const double *r, int ro
     m->has_u = 1;
   }
   for (int i = 0; i < NU; ++i) m->now.u_prev[i] = clip(m->u_prev[i], settings.u_low[i], settings.u_high[i]);
-  aim(m, m->r[N]);
+  aim_within(m, m->r[N]);
   memcpy(m->now.x, m->x, sizeof m->x);
   memcpy(m->now.d, m->d_n, sizeof m->d_n);
   memcpy(m->now.r, m->r[1], sizeof m->now.r);

@@ -31,7 +31,7 @@ typedef struct {
   double u_plan[N][NU]; /* what the controller intends, from the step after on */
   double y_plan[N][NY]; /* and where that leads, without the disturbance's change */
   /* the controller's own */
-  int started, has_u, has_plan, left, kept, target_ok;
+  int started, has_u, has_plan, left, kept, target_ok, target_reached;
   double x[NX], y[NY], e[NY], d_n[NY], u_prev[NU], r[N + 1][NY], r_last[NY], key[2 * NY], z[NZ], U[NV], best[NV];
   double A[NX * NX], T[NX * NX];
   Now now;
