@@ -5,7 +5,8 @@
 A GRU with nu = ny = 2, N = 20, tracking and move weights, input box, set-point steps. All see the same states, move by
 move, of the loop that IPOPT's plain formulation closes, and start warm; the median over the steps, interleaved, one
 thread. A row counts only if its worst cost is within 1e-6 of the best found (the real-time iteration's is printed).
-Rivals: do-mpc 5 (named as absent if it is not installed), multiple shooting written by hand for IPOPT.
+Rivals: do-mpc 5 (named as absent if it is not installed), multiple shooting written by hand for IPOPT. l4casadi and
+acados are not compared, and named so.
 """
 
 import argparse
@@ -196,5 +197,9 @@ for size in SIZES:
 if not has_do_mpc:
     print("do-mpc: absent (not installed), not compared; goals are ratios to it")
     rows.append(dict(name="do-mpc", value=None, unit="ms", rival="absent", ratio=None, goal=None, met=None))
+for name, module in (("l4casadi", "l4casadi"), ("acados", "acados_template")):
+    here = importlib.util.find_spec(module) is not None
+    print(f"{name}: {'installed, but not compared: no adapter is written' if here else 'absent (not installed)'}")
+    rows.append(dict(name=name, value=None, unit="ms", rival="absent", ratio=None, goal=None, met=None))
 if args.json:
     args.json.write_text(json.dumps(rows, indent=1))

@@ -151,7 +151,7 @@ class NMPC:
     ) -> StepResult:
         """Input for now, from state x_hat (nx,), output disturbance d_hat (ny,) and reference.
 
-        reference: units of y; scalar, (ny,), a dict by name, or a preview (N + 1, ny) from now.
+        reference: units of y; scalar, (ny,), a preview (N + 1, ny) from now, or a dict by name of numbers or (N + 1,).
         u_prev (nu,): input applied during the last sample; default: what step returned last, and at
         first the input that holds the present output.
         v_hat: disturbance added to the system's inputs, one for each, if the observer estimates any.

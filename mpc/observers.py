@@ -1,5 +1,6 @@
 """Observers: one call signature, and the open-loop observer that makes control offset-free."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +14,8 @@ from .target import SteadyTarget
 # An equilibrium is reached when a step changes no state by more than this share of its size.
 AT_REST = 1e-9
 REST_STEPS = 5000
+# A mode slower than this, in 10^5 samples, is taken for one that stays.
+FORGETS = 1 - 1e-5
 
 
 class Estimate(NamedTuple):
@@ -70,7 +73,7 @@ class OffsetFreeObserver:
 
     gain: L_d, scalar, array (ny,) or dict by name
 
-    Reference: Pannocchia and Rawlings (2003); Morari and Maeder (2012).
+    Warns of a model that does not forget. Reference: Pannocchia and Rawlings (2003); Morari and Maeder (2012).
     """
 
     def __init__(self, system: System, gain: Any = 0.5):
@@ -81,6 +84,21 @@ class OffsetFreeObserver:
             raise ValueError(f"gain is {self.gain}; the estimate converges for 0 < gain < 2 only")
         self._f, self._g = FastCall(system.f), FastCall(system.g)
         self.x, self.d = np.array(system.x0, float), np.zeros(system.ny)
+        if self._slowest() > FORGETS:
+            warnings.warn(
+                f"the model does not forget its state (slowest mode {self._slowest():.6g} a sample around x0: it "
+                "integrates or is unstable), and OffsetFreeObserver never corrects the state: an offset will remain; "
+                "take EKF or MHE",
+                stacklevel=2,
+            )
+
+    def _slowest(self) -> float:
+        """Spectral radius of df/dx at x0 and the middle of the input box, by central differences."""
+        s, x0 = self.system, self.x
+        u, steps = (s.u_min + s.u_max) / 2, np.diag(1e-6 * np.maximum(np.abs(x0), 1.0))
+        ends = [np.array([self._f(x0 + side * step, u)[0].copy() for step in steps]) for side in (1, -1)]
+        A = (ends[0] - ends[1]) / (2 * steps.diagonal()[:, None])
+        return float(np.abs(np.linalg.eigvals(A)).max()) if np.isfinite(A).all() else 0.0
 
     def reset(self, y0: np.ndarray, u0: np.ndarray | None = None) -> None:
         """See Observer.reset."""

@@ -9,15 +9,22 @@ from .names import check_names
 
 
 def as_preview(reference: Any, names: tuple[str, ...], horizon: int) -> np.ndarray:
-    """Reference over k..k+N as (N + 1, ny), from a scalar, (ny,), a dict by name or itself.
+    """Reference over k..k+N as (N + 1, ny), from a scalar, (ny,), a dict by name of numbers or of (N + 1,), or itself.
 
     Raises: ValueError for another shape or an unknown name.
     """
     ny, rows = len(names), horizon + 1
     if isinstance(reference, Mapping):
         check_names("reference", reference, names)
-        row = [reference.get(name, np.nan) for name in names]
-        return np.tile(np.asarray(row, float), (rows, 1))
+        preview = np.full((rows, ny), np.nan)
+        for j, name in enumerate(names):
+            column = np.asarray(reference.get(name, np.nan), float)
+            if column.shape not in ((), (rows,)):
+                raise ValueError(
+                    f"reference of {name!r} has shape {column.shape}; give a number, or ({rows},) from now"
+                )
+            preview[:, j] = column
+        return preview
     r = np.asarray(reference, float)
     if r.shape == (rows, ny) or (ny == 1 and r.shape == (rows,)):
         return r.reshape(rows, ny).copy()

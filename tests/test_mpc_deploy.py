@@ -138,6 +138,7 @@ def scalar(a):
         ("Riccati", (1.1, 1.1), {}),
     ],
 )
+@pytest.mark.filterwarnings("ignore:the model does not forget")
 def test_what_c_cannot_do_is_refused_by_name(word, modes, options, tmp_path):
     first, second = (scalar(a) for a in modes)
     with pytest.raises(ValueError, match=word):

@@ -147,6 +147,15 @@ def test_nan_reference_keeps_the_last_one_and_says_so(system):
     assert result.u == pytest.approx(NMPC(system, 10).step(X, None, [0.2, 0.1], np.zeros(2)).u, abs=1e-6)
 
 
+def test_a_preview_may_come_by_name(system):
+    whole, named = NMPC(system, 10), NMPC(system, 10)
+    r = np.column_stack([np.linspace(0.0, 0.2, 11), np.full(11, 0.1)])
+    expected = whole.step(X, None, r, np.zeros(2)).u
+    assert named.step(X, None, {"y1": r[:, 0], "y2": 0.1}, np.zeros(2)).u == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"reference of 'y1' has shape \(5,\); give a number, or \(11,\)"):
+        named.step(X, None, {"y1": r[:5, 0]})
+
+
 def test_unreachable_reference_is_reported(system):
     assert not NMPC(system, 5).step(X, None, 1e3).reachable
 

@@ -122,3 +122,10 @@ def test_systems_that_do_not_fit_together_are_refused(system, change, message):
     names = DiscreteSystem.__dataclass_fields__
     with pytest.raises(ValueError, match=message):
         DiscreteSystem(**{**{n: getattr(system, n) for n in names}, **change})
+
+
+@pytest.mark.parametrize("mode", [1.0, 1.05])
+def test_an_observer_that_never_corrects_the_state_warns_of_a_model_that_does_not_forget(mode):
+    system = linear_system([[mode, 0.1], [0.0, 0.5]], [[0.0], [1.0]], [[1.0, 0.0]], 1.0)
+    with pytest.warns(UserWarning, match="take EKF or MHE"):
+        OffsetFreeObserver(system)
