@@ -59,4 +59,5 @@ class Bar:
         return self
 
     def __exit__(self, *_) -> None:
+        self._bar.refresh()  # a search that is over within the bar's tenth of a second shows its last step all the same
         self._bar.close()
