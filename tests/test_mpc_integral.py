@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from test_mpc_closed_loop import two_tanks
-from test_mpc_offset import FAMILIES, pair
+from test_mpc_offset import FAMILIES, held_and_disturbed, pair
 
 from mpc import NMPC, PI, IntegralNMPC, Loop, SystemProcess, linear_system, restore_state, run, save_state
-from mpc.observers import rest_state
 
 MAKERS = {
     "integral": lambda s: IntegralNMPC(NMPC(s, 6, bounds={"du": 0.3}), gain=0.2),
@@ -16,12 +15,9 @@ MAKERS = {
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_no_offset_despite_mismatch_and_disturbances(name):
-    system, plant, controller = pair(name)
-    low, width, size = plant.u_min, plant.u_max - plant.u_min, controller.scales.y_range
-    start, goal = (low + share * width for share in (0.5, 0.42))
-    reference = plant.g(rest_state(plant, np.zeros(2), goal)).full().ravel()
-    process = SystemProcess(plant, x0=rest_state(plant, np.zeros(2), start))
-    sent = {f"d_{plant.y_names[0]}": 0.03 * size[0], f"d_{plant.u_names[1]}": 0.04 * width[1]}
+    _, plant, controller = pair(name)
+    size = controller.scales.y_range
+    process, start, reference, sent = held_and_disturbed(plant, size)
     loop = IntegralNMPC(controller, gain=0.1)
     record = run(process, loop, None, reference, 300, disturbances=sent, u0=start, progress=False)
     assert record.ok.all() and record.reachable[-1]

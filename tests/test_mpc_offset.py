@@ -37,16 +37,27 @@ def pair(name):
     return system, identified(plant).to_casadi(), NMPC(system, 8)
 
 
+def held_and_disturbed(plant, size):
+    """A process at rest, the input of its rest, a reference that it can hold, and constant disturbances."""
+    low, width = plant.u_min, plant.u_max - plant.u_min
+    start, goal = (low + share * width for share in (0.5, 0.42))
+    reference = plant.g(rest_state(plant, np.zeros(2), goal)).full().ravel()
+    process = SystemProcess(plant, x0=rest_state(plant, np.zeros(2), start))
+    return (
+        process,
+        start,
+        reference,
+        {f"d_{plant.y_names[0]}": 0.03 * size[0], f"d_{plant.u_names[1]}": 0.04 * width[1]},
+    )
+
+
 @pytest.mark.parametrize("model", OBSERVERS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_no_offset_despite_mismatch_and_disturbances(name, model):
     system, plant, controller = pair(name)
-    low, width, size = plant.u_min, plant.u_max - plant.u_min, controller.scales.y_range
-    start, goal = (low + share * width for share in (0.5, 0.42))
-    reference = plant.g(rest_state(plant, np.zeros(2), goal)).full().ravel()
-    process = SystemProcess(plant, x0=rest_state(plant, np.zeros(2), start))
-    sent = {f"d_{plant.y_names[0]}": 0.03 * size[0], f"d_{plant.u_names[1]}": 0.04 * width[1]}
-    observer = OBSERVERS[model](system, size, width)
+    size = controller.scales.y_range
+    process, start, reference, sent = held_and_disturbed(plant, size)
+    observer = OBSERVERS[model](system, size, plant.u_max - plant.u_min)
     record = run(process, controller, observer, reference, STEPS, disturbances=sent, u0=start, progress=False)
     assert record.ok.all() and record.reachable[-1]
     assert np.abs(record.y_true[-1] - reference) / size == pytest.approx(0, abs=1e-4)
