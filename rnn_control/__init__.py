@@ -32,6 +32,7 @@ from .models.ren import REN, LipschitzREN
 from .noise import StateNoise
 from .observer import ObserverDesign, design_observer
 from .pareto import plot_pareto
+from .reach import Reached, attack_iss
 from .readiness import Readiness, control_readiness
 from .repair import Repaired, repair
 from .report import Report
@@ -44,7 +45,8 @@ __all__ = [
     "ESN", "GRU", "LSTM", "MODELS", "NNARX", "REN", "CasadiModel", "Cascade", "Certificate", "CertificateError",
     "Contracting", "Coverage", "Experiment", "Finding", "FitResult", "GRUResetAfter", "Huber", "IdentifiedModel",
     "LinearModel", "LipschitzREN", "LipschitzRNN", "Model", "MultiplicativeWeights", "Network", "ObserverDesign",
-    "Readiness", "Repaired", "Report", "Restarts", "Scaler", "Score", "StateNoise", "Tightness", "attack", "certify",
-    "compare_with_linear", "control_readiness", "coverage", "design_observer", "diagnose", "diagonal_metric", "fit",
-    "fit_best", "fit_linear", "identification_report", "plot_forgetting", "plot_pareto", "repair", "start_linear",
+    "Reached", "Readiness", "Repaired", "Report", "Restarts", "Scaler", "Score", "StateNoise", "Tightness",
+    "attack", "attack_iss", "certify", "compare_with_linear", "control_readiness", "coverage", "design_observer",
+    "diagnose", "diagonal_metric", "fit", "fit_best", "fit_linear", "identification_report", "plot_forgetting",
+    "plot_pareto", "repair", "start_linear",
 ]  # fmt: skip

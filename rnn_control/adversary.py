@@ -6,13 +6,10 @@ from torch import Tensor
 
 from .certificate import Certificate
 from .forgetting import size
-from .identified import IdentifiedModel
+from .identified import IdentifiedModel, unwrapped
 from .model import Model, Params
-from .orbits import Domain, Orbit, close, linearise, slowest_orbit
-from .scaler import Scaler
+from .orbits import Domain, Orbit, certified_domain, close, linearise, slowest_orbit
 from .tightness import LEFT, Tightness
-
-WIDE = 100.0  # normalised starts, where the certificate speaks of all and no invariant box is known
 
 PAIRS = 64  # of corners
 
@@ -29,11 +26,11 @@ def attack(
     """
     if certificate.property != "delta_iss":
         raise ValueError(
-            f"the certificate is for {certificate.property}; only deltaISS speaks of pairs of trajectories"
+            f"the certificate is for {certificate.property}, not for pairs of trajectories: give it to attack_iss"
         )
-    plain, scaler = (model.model, model.scaler) if isinstance(model, IdentifiedModel) else (model, _unscaled(model))
+    plain, scaler = unwrapped(model)
     p, rng = Params({k: v.detach().double() for k, v in plain.theta().items()}), np.random.default_rng(seed)
-    domain = _domain(plain, p, certificate, scaler)
+    domain = certified_domain(plain, p, certificate, scaler)
     worst = slowest_orbit(plain, p, domain, rng, restarts, ascents)
     gain = largest_gain(plain, p, domain, worst, rng, max(2, restarts // 4), ascents).numpy()
     steps = slowest_forgetting(plain, p, domain, worst, rng, certificate, longest)
@@ -45,19 +42,6 @@ def attack(
         tuple(map(tuple, scaler.u_out(worst.pattern.numpy()).tolist())),
         seed,
     )
-
-
-def _unscaled(model: Model) -> Scaler:
-    return Scaler(np.zeros(model.nu), np.ones(model.nu), np.zeros(model.ny), np.ones(model.ny))
-
-
-def _domain(plain: Model, p: Params, certificate: Certificate, scaler: Scaler) -> Domain:
-    """Where the certificate speaks; an invariant box, or a wide one, where it speaks of all initial states."""
-    u_max = torch.from_numpy(np.abs(scaler.u_in(np.array(certificate.input_box).T)).max(0))
-    box = plain.state_box(p, u_max).detach()
-    if certificate.state_box is not None:
-        box = torch.tensor(certificate.state_box, dtype=torch.float64)
-    return Domain(u_max, torch.nan_to_num(box, nan=WIDE, posinf=WIDE))
 
 
 def largest_gain(model: Model, p: Params, domain: Domain, worst: Orbit, rng, restarts: int, ascents: int) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .channels import trace
+from .channels import images, trace
 from .model import Model, Params
 from .scaler import Scaler
 
@@ -88,6 +88,23 @@ def _smallest(model: Model, p: Params, u_max: Tensor, steps: int = 200) -> np.nd
     if not np.isfinite(box).all():
         raise ValueError(f"no box is known that state {int(np.argmax(box))} does not leave; give radii (nx,)")
     return box
+
+
+def settled(model: Model, p: Params, u_max: Tensor, radius: Tensor, steps: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high (ny,) between which outputs settle if all states come within |x| <= radius (nx,) in the end.
+
+    Where states settle is its own image under f, so it lies in the image of every box that it lies in, and of that one.
+    """
+    high = radius.numpy()
+    low, last = -high, np.inf
+    for _ in range(steps):
+        lower, upper, y_low, y_high = images(model, p, low, high, u_max.numpy())
+        low, high = np.fmax(low, lower), np.fmin(high, upper)
+        width = float(np.sum(high - low))
+        if not width < (1 - 1e-3) * last:
+            break
+        last = width
+    return y_low, y_high
 
 
 def _larger(box: np.ndarray) -> np.ndarray:

@@ -11,10 +11,10 @@ import torch
 
 from . import check
 from .bounds import Bound, perron_weights, steady_gain, weighted_bound
-from .boxes import above, cover, invariant
+from .boxes import above, cover, invariant, settled
 from .certificate import Certificate, steps_until
 from .equations import equations
-from .identified import IdentifiedModel
+from .identified import IdentifiedModel, unwrapped
 from .lmi import lmi_bound
 from .model import Model, Params
 from .scaler import Scaler
@@ -46,7 +46,9 @@ def certify(
     property: "delta_iss" or "iss". method: "published" (the condition of the paper); for deltaISS also "weighted"
     (row-wise comparison system in a weighted infinity norm) and "lmi" (matrix inequality, quadratic norm); or "best":
     all of them in order of cost, "lmi" up to AFFORDABLE states; the best rate wins, the rest is kept in `others`.
-    input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling.
+    input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling. What is
+    proved is for the smallest box around it that is symmetric about the middle of the scaling, which `input_box` of the
+    certificate says: a box far off the middle gains nothing.
     state_box: radii (nx,) of a smaller invariant box of normalised states from which all trajectories start, or
     "smallest" to have one found; it sharpens "lmi" only. By default the model's own box, or none where none is needed.
     rigorous: certify only what `check.prove` proves in exact arithmetic, for the weights as they would be saved.
@@ -57,10 +59,10 @@ def certify(
         raise ValueError(f"property is {property!r}; choose from {', '.join(PROPERTIES)}")
     if method != "best" and method not in METHODS[property]:
         raise ValueError(f"method is {method!r}; for {property} choose best, {', '.join(METHODS[property])}")
-    plain = model.model if isinstance(model, IdentifiedModel) else model
+    plain, scaler = unwrapped(model)
     if method == "lmi" and plain.nx > LARGEST:
         raise ValueError(f"{plain.nx} states are too many for the matrix inequality ({LARGEST}); take another method")
-    box, u_max = cover(plain, _units(model, plain)[0], input_box)
+    box, u_max = cover(plain, scaler, input_box)
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
     region = None if state_box is None else invariant(plain, p, u_max, state_box)
     affordable = METHODS if plain.nx <= AFFORDABLE else TRAINABLE
@@ -212,17 +214,18 @@ def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: s
 
 
 def _ultimate(plain: Model, p: Params, u_max, bound: Bound, scaler: Scaler) -> tuple[tuple[float, ...], ...]:
-    """(low, high) per output, physical, between which it ends up: by ISS, and by the invariant box if there is one.
+    """(low, high) per output, physical, between which it ends up: by ISS, and by images of where states end up.
 
-    limsup |y - g(0)|_j <= sum_b seen_through_jb (gain_b max |u| + offset): docs/theory.md, section 2.
+    limsup |C x|_j <= sum_b seen_through_jb (gain_b max |u| + offset), states with C = I: docs/theory.md, section 2.
     """
     C, at_rest = plain.output_map(p), plain.g(p, torch.zeros(plain.nx, 1, dtype=u_max.dtype)).flatten()
     level = bound.gain() * torch.linalg.vector_norm(u_max, bound.input_ord) + bound.offset
-    radius = bound.seen_through(C) @ level * (1 + SLACK)
+    radius, states = (bound.seen_through(M) @ level * (1 + SLACK) for M in (C, torch.eye(plain.nx, dtype=C.dtype)))
     if bound.state_box is not None:
-        radius = torch.fmin(radius, C.abs() @ bound.state_box * (1 + SLACK))
-    ends = scaler.y_out(torch.stack([at_rest - radius, at_rest + radius]).numpy())
-    return _rows(ends.T)
+        states = torch.fmin(states, bound.state_box * (1 + SLACK))
+    low, high = settled(plain, p, u_max, states)
+    ends = np.fmax((at_rest - radius).numpy(), low), np.fmin((at_rest + radius).numpy(), high)
+    return _rows(scaler.y_out(np.stack(ends)).T)
 
 
 def _units(model, plain: Model) -> tuple[Scaler, dict[str, Any]]:
@@ -231,7 +234,7 @@ def _units(model, plain: Model) -> tuple[Scaler, dict[str, Any]]:
         return model.scaler, {k: getattr(model, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     u, y = tuple(f"u{i}" for i in range(plain.nu)), tuple(f"y{j}" for j in range(plain.ny))
     labels = dict(dt=None, u_names=u, y_names=y, u_units=("",) * plain.nu, y_units=("",) * plain.ny)
-    return Scaler(np.zeros(plain.nu), np.ones(plain.nu), np.zeros(plain.ny), np.ones(plain.ny)), labels
+    return Scaler.none(plain.nu, plain.ny), labels
 
 
 def _rows(a: np.ndarray) -> tuple[tuple[float, ...], ...]:

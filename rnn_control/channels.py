@@ -84,6 +84,14 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
     return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image, np.array(tape.kept, bool))
 
 
+def images(model: Model, p: Params, low: np.ndarray, high: np.ndarray, u_max: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Ends of x+ (nx,) and y (ny,), low and high of each, for x between low and high (nx,) and |u| <= u_max."""
+    tape, names = Tape(0), {identifier(k): v.detach().double() for k, v in p.items()}
+    x, u = (Increment(tape, a[:, None], b[:, None], np.zeros((len(a), 1))) for a, b in ((low, high), (-u_max, u_max)))
+    values = run(equations(model)[0].text, {**names, "x": x, "u": u}, FUNCTIONS, float)
+    return tuple(end[:, 0] for k in ("x_next", "y") for end in (values[k].lo, values[k].hi))
+
+
 class Tape:
     """The channels recorded so far, over the columns (dx; du; 1; q).
 

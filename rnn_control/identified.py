@@ -188,3 +188,10 @@ class IdentifiedModel:
         if bad.any():
             raise ValueError(f"{name} has a NaN or inf at sample {int(np.argwhere(bad)[0, 0])}")
         return a
+
+
+def unwrapped(model: Model | IdentifiedModel) -> tuple[Model, Scaler]:
+    """The cell, and its scaling: none for a cell on its own."""
+    if isinstance(model, IdentifiedModel):
+        return model.model, model.scaler
+    return model, Scaler.none(model.nu, model.ny)

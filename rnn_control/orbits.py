@@ -7,12 +7,16 @@ rate >= rho(J)^(1/T), in whatever norm. Two different orbits under one input eve
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .certificate import Certificate
 from .model import Model, Params
+from .scaler import Scaler
 
 PERIODS = (1, 2, 3, 4)
+WIDE = 100.0  # normalised starts, where the certificate speaks of all and no invariant box is known
 CLOSED = 1e-10  # an orbit closes to this times the size of its states
 
 
@@ -28,6 +32,15 @@ class Domain(NamedTuple):
         signs[:, 0] = 1
         signs[:, 1::2] = -signs[:, : count - 1 : 2]
         return self.box[:, None] * signs
+
+
+def certified_domain(model: Model, p: Params, certificate: Certificate, scaler: Scaler) -> Domain:
+    """Where the certificate speaks; an invariant box, or a wide one, where it speaks of all initial states."""
+    u_max = torch.from_numpy(np.abs(scaler.u_in(np.array(certificate.input_box).T)).max(0))
+    box = model.state_box(p, u_max).detach()
+    if certificate.state_box is not None:
+        box = torch.tensor(certificate.state_box, dtype=torch.float64)
+    return Domain(u_max, torch.nan_to_num(box, nan=WIDE, posinf=WIDE))
 
 
 class Orbit(NamedTuple):

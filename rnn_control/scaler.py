@@ -32,6 +32,11 @@ class Scaler:
                 raise ValueError(f"{width} = {b} must be > 0, one per channel of {centre} = {a}")
 
     @classmethod
+    def none(cls, nu: int, ny: int) -> "Scaler":
+        """Units as the model has them: nothing is scaled."""
+        return cls(np.zeros(nu), np.ones(nu), np.zeros(ny), np.ones(ny))
+
+    @classmethod
     def fit(cls, train: Experiment, u_min=None, u_max=None) -> "Scaler":
         """Scaler of the training records; u_min, u_max (nu,) is the input box, default their range.
 

@@ -10,6 +10,14 @@ LEFT = (0.5, 0.1, 0.01)
 """Shares of an initial difference whose forgetting is timed."""
 
 
+def aligned(rows: list[tuple[str, str, str, str]]) -> str:
+    """What is certified, what was seen and their ratio as a table of text."""
+    table = [("", "certified", "seen", "ratio"), *rows]
+    widths = [max(len(row[k]) for row in table) for k in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+    return "\n".join(line.rstrip() for line in lines)
+
+
 @dataclass(frozen=True)
 class Tightness:
     """A certificate, and what trajectories inside its domain were seen to do; the truth lies in between.
@@ -69,10 +77,7 @@ class Tightness:
         return f"{steps} steps" + ("" if self.certificate.dt is None else f" = {steps * self.certificate.dt:.6g} s")
 
     def __str__(self) -> str:
-        table = [("", "certified", "seen", "ratio"), *self.rows()]
-        widths = [max(len(row[k]) for row in table) for k in range(4)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        return "\n".join(line.rstrip() for line in lines)
+        return aligned(self.rows())
 
     def to_json(self) -> str:
         """All fields and the ratios, as strict JSON."""

@@ -9,12 +9,13 @@ import torch
 from matplotlib import pyplot as plt
 from zoo import identified, quick_gru, randomised
 
-from rnn_control import ESN, GRU, LSTM, LipschitzRNN, attack, certify, plot_forgetting, plot_pareto
+from rnn_control import ESN, GRU, LSTM, LipschitzRNN, attack, attack_iss, certify, plot_forgetting, plot_pareto
 from rnn_control.contract import contract
 from rnn_control.forgetting import distance, size
 from rnn_control.model import Params
 from rnn_control.orbits import Domain, cycle, linearise, log_growth, settle
 from rnn_control.pareto import Priced, frontier
+from rnn_control.reach import recurring
 
 QUICK = dict(restarts=3, ascents=3, longest=100)
 
@@ -155,3 +156,38 @@ def test_frontier_is_what_no_other_model_beats():
 def test_map_without_certificate_is_refused():
     with pytest.raises(ValueError, match="certificate that holds"):
         plot_pareto([Priced("GRU", None, None, 99.0)])
+
+
+def test_outputs_are_driven_where_inputs_can_drive_them():
+    model = linear_model(0.9, 2.5)
+    certificate = certify(model, "iss")
+    found = attack_iss(model, certificate)
+    assert np.allclose(found.band, [[-2.5, 2.5]], rtol=2e-3, atol=0) and not found.refutes()  # 1 - 0.9^40 of it is 2.46
+    assert min(found.gaps()) >= 1
+    for a, b in ((-2.5, 2.4), (-2.4, 2.5)):
+        assert dataclasses.replace(found, certificate=dataclasses.replace(certificate, ultimate=((a, b),))).refutes()
+
+
+def test_iss_certificate_is_not_refuted(factory):
+    model = randomised(factory(2, 2, 3), 1, 0.2)
+    contract(model, "iss", "published", 0.02)
+    found = attack_iss(identified(model), certify(identified(model), "iss"), restarts=2, ascents=3)
+    assert found.certificate.holds and not found.refutes() and min(found.gaps()) >= 1
+    assert all(low < high for low, high in found.band)
+
+
+def test_only_what_recurs_counts():
+    """An integrator keeps what a first period adds; an input's swing alone is reached again and again."""
+    model = linear_model(0.9, 2.5)
+    p = Params({k: v.detach() for k, v in model.theta().items()})
+    still, x = torch.zeros(50, 1, 1, dtype=torch.float64), columns([1e6])
+    assert abs(float(recurring(model, p, x, still, columns(1.0), torch.tensor([0])))) < 1e-3
+
+
+def test_reached_reads_like_a_table_and_is_strict_json():
+    model = identified(randomised(GRU(2, 2, 2), 0, 5.0))
+    refused = attack_iss(model, certify(model, "iss"), restarts=1, ascents=1)
+    assert json.loads(refused.to_json(), parse_constant=pytest.fail)["gaps"] == [None, None] and not refused.refutes()
+    assert all(word in str(refused) for word in ("refused", "ends up in", "seen", " K"))
+    with pytest.raises(ValueError, match="give it to attack"):
+        attack_iss(model, certify(model))

@@ -5,10 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from zoo import tensors
+from zoo import randomised, tensors
 
-from rnn_control import GRU, certify, ops
-from rnn_control.channels import Increment, Tape, trace
+from rnn_control import GRU, NNARX, certify, ops
+from rnn_control.channels import Increment, Tape, images, trace
+from rnn_control.contract import contract
 
 
 class Product(GRU):
@@ -94,3 +95,30 @@ class Twice(GRU):
 def test_relu_of_what_is_not_negative_is_the_identity():
     c = trace(Twice(1, 1, 2), Twice(1, 1, 2).theta(), np.ones(2), np.ones(1))
     assert len(c.p) == 2 and certify(Twice(1, 1, 2), method="lmi", rigorous=True).holds
+
+
+def test_images_hold_and_are_met(factory):
+    """Corners and random points of a box stay in its image; a box of one point has itself for an image."""
+    model, rng = randomised(factory(2, 2, 4), 0, 0.5), np.random.default_rng(0)
+    p, u_max, middle = model.theta(), np.array([1.0, 0.5]), rng.uniform(-0.2, 0.2, model.nx)
+    low, high = middle - 0.3, middle + 0.2
+    x, u = rng.uniform(low, high, (500, model.nx)).T, rng.uniform(-u_max, u_max, (500, 2)).T
+    x[:, ::2] = np.where(rng.random((model.nx, 250)) < 0.5, low[:, None], high[:, None])
+    x, u = torch.from_numpy(x), torch.from_numpy(u)
+    x_low, x_high, y_low, y_high = images(model, p, low, high, u_max)
+    x_next, y = model.f(p, x, u).detach().numpy(), model.g(p, x).detach().numpy()
+    assert (x_next >= x_low[:, None]).all() and (x_next <= x_high[:, None]).all()
+    assert (y >= y_low[:, None]).all() and (y <= y_high[:, None]).all()
+    point = torch.from_numpy(middle[:, None])
+    ends = images(model, p, middle, middle, np.zeros(2))
+    there = model.f(p, point, torch.zeros(2, 1, dtype=torch.float64)).detach().numpy()[:, 0]
+    assert np.allclose(ends[0], there, rtol=0, atol=1e-9) and np.allclose(ends[1], there, rtol=0, atol=1e-9)
+
+
+def test_outputs_settle_far_within_what_iss_promises():
+    """Layers of relu: the published gain multiplies norms; images know each weight (it was 200 times what is seen)."""
+    model = randomised(NNARX(2, 2, 4), 1, 0.3)
+    contract(model, "iss", "published", 0.02)
+    certificate = certify(model, "iss")
+    widths = np.diff(certificate.ultimate)[:, 0]
+    assert (widths < 0.1 * 2 * (np.array(certificate.gain).sum(1) + certificate.offset)).all()

@@ -34,7 +34,7 @@ LEVELS = (
     "identified",
     "certify forgetting observer readout interop.program interop.onnx_files interop.python_control interop.weights",
     "contract penalty adversary steady_map interop.c_source interop.matlab interop.do_mpc_model interop.acados_model",
-    "starts diagonal repair",
+    "starts diagonal repair reach",
     "objective parallel",
     "construct prediction levenberg near_linear interop interop.onnx_layers readiness",
     "judge noise fit_options",
