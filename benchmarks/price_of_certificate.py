@@ -6,9 +6,9 @@
 Records: the van de Vusse reactor (simulated here), and from FOLDER ph_bonassi/Dataset_large.mat,
 cascaded_tanks/dataBenchmark.csv, daisy/cstr.dat; one that is not there is named as absent. Same budget for all: `fit`
 with its defaults, margin 0.01, on the training part; where a record has one part to identify and one to test (tanks),
-on all of the former, as README advises. Each model is scored on the test part, FIT as a mean over the outputs; medians over the
-seeds. Lost is the FIT of the best free family minus that of the best certified one, and of each family to itself free;
-a REN is never free: it is certified by construction, and compared with the best of the others.
+on all of the former, as README advises. Each model is scored on the test part, FIT as a mean over the outputs; medians
+over the seeds. Lost is the FIT of the best free family minus that of the best certified one, and of each family to
+itself free; a REN is never free: it is certified by construction, and compared with the best of the others.
 """
 
 import argparse

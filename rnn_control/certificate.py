@@ -21,6 +21,13 @@ def steps_until(left: float, rate: float, overshoot: float) -> int:
     return max(1, math.ceil(math.log(left / overshoot) / math.log(max(rate, 1e-300))))
 
 
+def rate_of(settling: float, dt: float | None) -> float:
+    """The rate with rate^(settling / dt) = 0.02: 98 % forgotten after `settling` seconds."""
+    if dt is None or not dt > 0 or not settling > 0:
+        raise ValueError(f"settling = {settling} s, dt = {dt} s: give both, and positive")
+    return math.exp(math.log(0.02) * dt / settling)
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What is proved of a model, under |u_i| <= input_box_i and starts in |x_i| <= state_box_i.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .bounds import level_weights
+from .certificate import rate_of
 from .certify import TRAINABLE, condition
 from .contract import roomiest_method
 from .model import Model, Params
@@ -127,10 +128,3 @@ class Contracting(Wrapped):
 
     def by_construction(self, property: str) -> str | None:
         return self.method if property == self.property else None
-
-
-def rate_of(settling: float, dt: float | None) -> float:
-    """The rate with rate^(settling / dt) = 0.02: 98 % forgotten after `settling` seconds."""
-    if dt is None or not dt > 0 or not settling > 0:
-        raise ValueError(f"settling = {settling} s, dt = {dt} s: give both, and positive")
-    return math.exp(math.log(0.02) * dt / settling)

@@ -8,11 +8,12 @@ import torch
 from numpy.testing import assert_allclose
 from zoo import ZOO, quick_gru
 
-from rnn_control import GRU, LSTM, Cascade, Contracting, Experiment, certify, fit
+from rnn_control import GRU, LSTM, REN, Cascade, Contracting, Experiment, LipschitzREN, certify, fit
 from rnn_control.bounds import Comparison, level_weights, perron_weights, weighted_bound
+from rnn_control.certificate import rate_of
 from rnn_control.certify import condition, is_proved
-from rnn_control.construct import rate_of
 from rnn_control.model import Params
+from rnn_control.models import build
 from rnn_control.simulate import simulate
 
 RATE = 0.98
@@ -147,6 +148,11 @@ def test_training_with_it_gives_a_plain_certified_model():
 def test_settling_time_is_a_rate():
     assert_allclose(rate_of(100.0, 1.0) ** 100, 0.02)
     assert Contracting(quick_gru(1, 1, 2), settling=3600.0, dt=60.0).rate == math.exp(math.log(0.02) / 60)
+    for network in (REN, LipschitzREN):
+        model = network(1, 1, 2, settling=3600.0, dt=60.0)
+        assert model.rate == math.exp(math.log(0.02) / 60) == build(model.spec()).rate
+        with pytest.raises(ValueError, match="give both"):
+            network(1, 1, 2, settling=3600.0)
 
 
 @pytest.mark.parametrize("options", [dict(rate=1.0), dict(settling=10.0), dict(settling=-1.0, dt=1.0)])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bounds import Bound
+from ..certificate import rate_of
 from ..lure import Lure, elementwise, energy_residual, positive, quadratic_bound, square, square_root
 from ..model import Initialiser, Model, Params
 from ..ops import tanh, vcat
@@ -22,7 +23,9 @@ class EquilibriumNetwork(Model):
     with guaranteed stability and robustness", IEEE Transactions on Automatic Control 69(5); docs/theory.md, Theorem 13.
     """
 
-    def __init__(self, nu, ny, size, neurons, rate, config):
+    def __init__(self, nu, ny, size, neurons, rate, settling, dt, config):
+        rate = rate if settling is None else rate_of(settling, dt)
+        neurons = 2 * size if neurons is None else neurons
         super().__init__(nu, ny, size, dict(nu=nu, ny=ny, size=size, neurons=neurons, rate=rate, **config))
         if int(neurons) != neurons or neurons < 1:
             raise ValueError(f"neurons is {neurons!r}; it must be a positive whole number")
@@ -115,16 +118,18 @@ class EquilibriumNetwork(Model):
 class REN(EquilibriumNetwork):
     """The contracting network: any X gives a system that contracts with `rate`; B2, D12, C and the biases are free.
 
-    `size` is nx, `neurons` the number of tanh (default: twice the size). `start_from` is the right inverse of theta.
+    `size` is nx, `neurons` the number of tanh (default: twice the size); rate: decay per sample, or settling: seconds
+    after which 98 % are forgotten, with dt in seconds. `start_from` is the right inverse of theta.
     """
 
     kind = "ren"
     recurrent = ("X",)
 
     def __init__(
-        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99, seed: int = 0
-    ):
-        super().__init__(nu, ny, size, 2 * size if neurons is None else neurons, rate, {})
+        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99,
+        settling: float | None = None, dt: float | None = None, seed: int = 0,
+    ):  # fmt: skip
+        super().__init__(nu, ny, size, neurons, rate, settling, dt, {})
         start = self.near_linear(Initialiser(seed))
         self.X = nn.Parameter(torch.zeros(2 * self.nx + self.neurons, 2 * self.nx + self.neurons, dtype=torch.float64))
         self.B2, self.D12, self.C = (nn.Parameter(start[k]) for k in ("B2", "D12", "C"))
@@ -159,19 +164,19 @@ class REN(EquilibriumNetwork):
 class LipschitzREN(EquilibriumNetwork):
     """Contracts with `rate`, and sum |dy|^2 <= gamma^2 sum |du|^2 from equal initial states, for any X, X_u, X_y.
 
-    gamma is in normalised units: standard deviations of y per half width of the input box, in 2-norms.
+    gamma is in normalised units: standard deviations of y per half width of the input box, in 2-norms. The rest as REN.
     """
 
     kind = "lipschitz_ren"
     recurrent = ("X", "X_u", "X_y")
 
     def __init__(
-        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99, gamma: float = 10.0,
-        seed: int = 0,
+        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99,
+        settling: float | None = None, dt: float | None = None, gamma: float = 10.0, seed: int = 0,
     ):  # fmt: skip
         if not gamma > 0:
             raise ValueError(f"gamma is {gamma}; the bound on the gain must be positive")
-        super().__init__(nu, ny, size, 2 * size if neurons is None else neurons, rate, dict(gamma=gamma))
+        super().__init__(nu, ny, size, neurons, rate, settling, dt, dict(gamma=gamma))
         self.gamma, n, q = float(gamma), self.nx, self.neurons
         self.X, self.X_u, self.X_y = (
             nn.Parameter(torch.zeros(*shape, dtype=torch.float64)) for shape in ((2 * n + q,) * 2, (nu, q + n), (ny, n))
