@@ -1,8 +1,8 @@
 """Nets around the border of their conditions: how many contract, as far as an adversary can see, and yet are refused.
 
-    python benchmarks/needless_refusals.py [--quick] [--nets N] [--json PATH]
+    python benchmarks/needless_refusals.py [--quick] [--families NAME ..] [--nets N] [--json PATH]
 
-Per family N nets of their own initialisation, the recurrent weights scaled to between 0.6 and 4 times what the
+Per family, a series and a feedback of two blocks among them, N nets of their own initialisation, the recurrent weights scaled to between 0.6 and 4 times what the
 published deltaISS condition accepts. A net counts as contracting if the slowest periodic orbit found has a rate below
 0.999. Every method is tried on the same nets: `alone`, and `together` with those above it, as method="best" takes them.
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rnn_control import MODELS, CertificateError, attack, certify
+from rnn_control import GRU, LSTM, MODELS, Cascade, CertificateError, Network, attack, certify
 from rnn_control.certify import METHODS
 from rnn_control.contract import contract
 from rnn_control.lmi import bounded_channels
@@ -28,6 +28,7 @@ from rnn_control.lmi import bounded_channels
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="8 nets of each family")
 parser.add_argument("--nets", type=int, default=60, help="nets of each family")
+parser.add_argument("--families", nargs="+", help="names to run; default all")
 parser.add_argument("--json", type=Path, help="write the rows here")
 args = parser.parse_args()
 
@@ -36,6 +37,19 @@ NETS = 8 if args.quick else args.nets
 SEARCH = dict(restarts=6, ascents=4 if args.quick else 8, longest=1)
 CONTRACTS = 0.999
 CORNERS = 200
+
+
+def series(nu, ny, size, seed):
+    return Cascade(GRU(nu, 1, size // 2, seed=seed), LSTM(1, ny, size // 2, seed=seed + 1))
+
+
+def feedback(nu, ny, size, seed):
+    """Two blocks in a ring: each reads the input and the other's output."""
+    first, second = GRU(nu + 1, ny, size // 2, seed=seed), LSTM(nu + 1, 1, size // 2, seed=seed + 1)
+    return Network(("u",), {"a": (("u", "back"), first, ("y",)), "b": (("u", "y"), second, ("back",))}, ("y",))
+
+
+FAMILIES = {**MODELS, "cascade": series, "network": feedback}
 
 
 @torch.no_grad()
@@ -47,7 +61,7 @@ def scale(model, factor):
 
 def net_near_the_border(kind, seed):
     """A net, or None where even no recurrence is accepted."""
-    model, rng = MODELS[kind](1, 1, 4, seed=seed), np.random.default_rng(seed)
+    model, rng = FAMILIES[kind](1, 1, 4, seed=seed), np.random.default_rng(seed)
     scale(model, 10.0)
     try:
         contract(model, "delta_iss", "published", 1e-6)
@@ -90,7 +104,7 @@ def percent(nets, of):
 rows = []
 print(f"{'':51s}refused needlessly, %\n{'family':20s}{'method':12s}{'contracting':>11s}{'certified':>11s}"
       f"{'alone':>9s}{'together':>9s}{'hopeless':>9s}")  # fmt: skip
-for kind in MODELS:
+for kind in args.families or FAMILIES:
     certified, rates, hopeless = verdicts(kind)
     contracting = rates < CONTRACTS
     before, left = None, np.ones(len(rates), bool)
