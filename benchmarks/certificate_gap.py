@@ -55,8 +55,9 @@ for kind, size in CASES:
             print(f"{name:20s}{accuracy:>14s}  {method:12s}{'refused':>10s}{best.rate:10.4f}")
             continue
         gap = (1 - best.rate) / (1 - c.rate)
+        felt = 1e-9 * max(map(max, best.gain))  # an input that moves nothing has no gain to compare with
         gain = statistics.median(p / s for ps, ss in zip(c.gain, best.gain, strict=True)
-                                 for p, s in zip(ps, ss, strict=True) if s > 0)  # fmt: skip
+                                 for p, s in zip(ps, ss, strict=True) if s > felt)  # fmt: skip
         gaps.setdefault(method, []).append(gap)
         times = f"{c.steps_to_forget} / {best.steps[-1]}"
         print(f"{name:20s}{accuracy:>14s}  {method:12s}{c.rate:10.4f}{best.rate:10.4f}{gap:8.2f}{times:>14s}{gain:8.1f}"
