@@ -4,7 +4,8 @@
 
 Per family, a series and a feedback of two blocks among them, N nets of their own initialisation, the recurrent weights
 scaled to between 0.6 and 4 times what the published deltaISS condition accepts. A net counts as contracting if the
-slowest periodic orbit found has a rate below 0.999. Every method is tried on the same nets: `alone`, and `together` with those above it, as method="best" takes them.
+slowest periodic orbit found has a rate below 0.999. Every method is tried on the same nets: `alone`, and `together`
+with those above it, as method="best" takes them.
 
 All methods know of a net no more than the ranges of its slopes and gates (the channels of Theorem 15). Where constant
 values in these ranges, which the net itself may never have all at once, make an unstable linear system, no method of
