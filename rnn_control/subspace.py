@@ -11,6 +11,8 @@ from .scan import scan
 
 LARGEST_RADIUS = 0.999
 """Spectral radius from which on a start is shrunk: a free run of it has to stay finite."""
+EXACT = 1e-9
+"""Share of the largest direction of the states below which a direction is rounding: a record without noise has few."""
 
 
 class StateSpace(NamedTuple):
@@ -82,6 +84,8 @@ def subspace(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], orders: Sequenc
     2. Its coefficients in a triangle give what past inputs and outputs z say about the next p outputs: a matrix
        O K of rank n; the singular value decomposition of O K Z, with Z the pasts of the record, gives the states.
     3. C by least squares of y on x, then A, B by that of x+ on x, u and the residual of y.
+    In all of them a constant besides, for the means that are taken off first are no rest point; b is such that they are
+    one, for what the constants say of it is wild where a state is slow.
 
     Reference: A. Chiuso (2007), "The role of vector autoregressive modeling in predictor-based subspace
     identification", Automatica 43(6).
@@ -94,13 +98,15 @@ def subspace(us: Sequence[np.ndarray], ys: Sequence[np.ndarray], orders: Sequenc
         )
     u_mean, y_mean = np.concatenate(us).mean(0), np.concatenate(ys).mean(0)
     Z, Y, U, kept = _pasts([u - u_mean for u in us], [y - y_mean for y in ys], lags)
-    ny, width = Y.shape[1], ys[0].shape[1] + us[0].shape[1]
-    Q, Z = qr(Z)
-    theta = lstsq(Z, Q.T @ Y, 1e-10)[0].T  # (ny, p (ny + nu)), most recent lag last
-    OK = np.zeros((lags * ny, Z.shape[1]))
+    ny, width, columns = Y.shape[1], ys[0].shape[1] + us[0].shape[1], Z.shape[1]
+    Q, R = qr(np.hstack([np.ones((len(Z), 1)), Z]))
+    theta = lstsq(R, Q.T @ Y, 1e-10)[0][1:].T  # (ny, p (ny + nu)), most recent lag last
+    OK = np.zeros((lags * ny, columns))
     for row in range(lags):
-        OK[row * ny : (row + 1) * ny, row * width :] = theta[:, : Z.shape[1] - row * width]
-    X_all = Q @ svd(Z @ OK.T, full_matrices=False)[0][:, : max(orders)] * len(Y) ** 0.5
+        OK[row * ny : (row + 1) * ny, row * width :] = theta[:, : columns - row * width]
+    X, size, _ = svd(R[1:, 1:] @ OK.T, full_matrices=False)
+    rank = max(1, int((size > EXACT * size[0]).sum()))
+    X_all = Q[:, 1:] @ X[:, : min(max(orders), rank)] * len(Y) ** 0.5
     systems = (_regress(X_all[:, :n], Y, U, kept) for n in orders)
     return [s._replace(b=y_mean - s.dc_gain() @ u_mean) for s in systems]
 
@@ -132,10 +138,10 @@ def _pasts(us, ys, p):
 
 
 def _regress(X, Y, U, kept) -> StateSpace:
-    C = lstsq(X, Y, None)[0].T
-    E = Y - X @ C.T
-    AB = lstsq(np.hstack([X, U, E])[kept], X[kept + 1], None)[0].T
-    n, nu = X.shape[1], U.shape[1]
+    one, n, nu = np.ones((len(X), 1)), X.shape[1], U.shape[1]
+    C, offset = np.split(lstsq(np.hstack([X, one]), Y, None)[0].T, [n], 1)
+    E = Y - X @ C.T - offset.T
+    AB = lstsq(np.hstack([X, U, E, one])[kept], X[kept + 1], None)[0].T
     return StateSpace(AB[:, :n], AB[:, n : n + nu], C, np.zeros(len(C))).stable()
 
 

@@ -49,6 +49,19 @@ def third(data):
     return fit_linear(*data, order=3)
 
 
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_noise_free_record_has_the_order_of_the_plant(order):
+    """Means of a record are no rest point of the plant: a subspace model without a constant took it for a slow mode."""
+    rng = np.random.default_rng(order)
+    plant = StateSpace(np.diag(np.linspace(0.5, 0.95, order)), rng.normal(size=(order, 1)), np.ones((1, order)), [7.0])
+    u = np.repeat(rng.uniform(-1, 1, (160, 1)), 5, 0)
+    data = Experiment(u, plant.simulate(np.zeros(order), u), 1.0)
+    model = fit_linear(data)
+    assert model.order == order and model.score(data).fit[0] > 99.99
+    (start,) = subspace([u], [data.y], [order])
+    assert_allclose(np.sort(np.linalg.eigvals(start.A)), np.diag(plant.A), atol=1e-7)
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.4, 0.7])
 def test_noise_free_record_gives_the_poles_and_gains_of_the_plant(missing):
     whole = record(400, 0, noise=0.0)
