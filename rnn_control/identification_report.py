@@ -16,6 +16,7 @@ from .forgetting import plot_forgetting
 from .identified import IdentifiedModel
 from .linear import LinearModel, linear_reference
 from .price import price_rows
+from .reach import attack_iss
 from .readiness import Readiness, control_readiness
 from .report import Report
 from .residuals import residuals
@@ -121,10 +122,10 @@ def _residuals(page: Report, model: IdentifiedModel, test: Experiment, washout: 
 def _certificate(page: Report, model: IdentifiedModel, certificate: Certificate, test: Experiment, more):
     rows = [*certificate.rows(), *more]
     page.heading("Certificate").table(["", "proved" if certificate.holds else "found"], rows)
-    if certificate.property == "delta_iss":
-        found = attack(model, certificate, **SEARCH)
-        page.table(["", "certified", "seen", "ratio"], found.rows(),
-                   "What is proved for all trajectories, beside the worst that a search has found")  # fmt: skip
+    is_iss = certificate.property == "iss"
+    found = attack_iss(model, certificate) if is_iss else attack(model, certificate, **SEARCH)
+    page.table(["", "certified", "seen", "ratio"], found.rows(),
+               "What is proved for all trajectories, beside the worst that a search has found")  # fmt: skip
     if certificate.holds and certificate.property == "delta_iss":
         figure = plot_forgetting(model, certificate, max(test.us, key=len)[:300])
         page.figure(figure, "Two extreme initial states under the inputs of the record, and the certified envelope")

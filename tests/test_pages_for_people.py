@@ -63,3 +63,12 @@ def test_what_is_wide_scrolls_in_a_box_of_its_own(pages, name):
     """make browser looks whether it does."""
     html = pages[name].read_text()
     assert html.count('class="wide"') == html.count("<table>") + FIGURES[name] and "overflow-x: auto" in html
+
+
+def test_iss_certificate_stands_beside_what_was_seen(tmp_path):
+    model = identified(quick_gru(1, 2, 3, seed=3))
+    history = {name: np.array([0.3, 0.2]) for name in ("loss", "valid", "residual")}
+    result = FitResult(model, certify(model, "iss"), history, best_iteration=1, interrupted=False, seconds=1.0)
+    html = identification_report(result, *record(model, 500).split(0.5, 0.25), tmp_path / "page.html").read_text()
+    plt.close("all")
+    assert html.count("ends up in</td>") == 2 and "seen</th>" in html
