@@ -22,13 +22,15 @@ class Weights(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Input box, largest input change per step, and soft output bounds, in physical units."""
+    """Input box, largest input change per step, and soft bounds of outputs and states, in physical units."""
 
     u_min: np.ndarray
     u_max: np.ndarray
     du_max: np.ndarray
     y_min: np.ndarray
     y_max: np.ndarray
+    x_min: np.ndarray
+    x_max: np.ndarray
 
 
 def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scales, price_unit: float = 0.0) -> Weights:
@@ -52,16 +54,16 @@ def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scale
     return Weights(y, u, du)
 
 
-def parse_bounds(system: System, given: Mapping[str, Any] | None) -> Bounds:
-    """{"u": {name: (low, high)}, "du": {name: per step}, "y": {name: (low, high)}}.
+def parse_bounds(system: System, given: Mapping[str, Any] | None, x_names: tuple[str, ...]) -> Bounds:
+    """{"u": {name: (low, high)}, "du": {name: per step}, "y": {name: (low, high)}, "x": {name: (low, high)}}.
 
     The input bounds default to the system's box and may not leave it: outside, neither the model
-    nor its certificates hold. Output bounds are soft; None leaves a side free.
+    nor its certificates hold. Bounds of outputs and states are soft; None leaves a side free.
 
     Raises: ValueError naming the channel.
     """
     given = {} if given is None else given
-    check_names("bounds", given, ("u", "du", "y"))
+    check_names("bounds", given, ("u", "du", "y", "x"))
     u_min, u_max = channel_intervals("bounds['u']", given.get("u"), system.u_names, system.u_min, system.u_max)
     slack = 1e-9 * (system.u_max - system.u_min)
     for i, name in enumerate(system.u_names):
@@ -76,7 +78,8 @@ def parse_bounds(system: System, given: Mapping[str, Any] | None) -> Bounds:
         if not rate > 0:
             raise ValueError(f"bounds['du'] of {name!r} is {rate:g}; must be > 0 per step")
     y_min, y_max = channel_intervals("bounds['y']", given.get("y"), system.y_names, -np.inf, np.inf)
-    return Bounds(u_min, u_max, du_max, y_min, y_max)
+    x_min, x_max = channel_intervals("bounds['x']", given.get("x"), x_names, -np.inf, np.inf)
+    return Bounds(u_min, u_max, du_max, y_min, y_max, x_min, x_max)
 
 
 def shifted(bounds: Bounds, v: np.ndarray | float) -> Bounds:

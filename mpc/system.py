@@ -47,7 +47,7 @@ class System(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DiscreteSystem:
-    """A System made of two CasADi functions; see the System protocol for the fields.
+    """A System made of two CasADi functions; see the System protocol for the fields, state_names for x_names.
 
     Raises: ValueError when a shape, a name or the box is inconsistent.
     """
@@ -62,6 +62,7 @@ class DiscreteSystem:
     y_units: tuple[str, ...]
     u_min: np.ndarray
     u_max: np.ndarray
+    x_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in ("x0", "u_min", "u_max"):
@@ -71,6 +72,7 @@ class DiscreteSystem:
         for name in ("u_names", "y_names", "u_units", "y_units"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_system(self)
+        object.__setattr__(self, "x_names", state_names(self))
 
     @property
     def nx(self) -> int:
@@ -102,6 +104,7 @@ def check_system(system: System) -> None:
         "x0": (np.shape(system.x0), (nx,)),
         "u_min": (np.shape(system.u_min), (nu,)),
         "u_max": (np.shape(system.u_max), (nu,)),
+        "x_names": (len(state_names(system)), nx),
         "u_names": (len(system.u_names), nu),
         "u_units": (len(system.u_units), nu),
         "y_names": (len(system.y_names), g.size_out(0)[0]),
@@ -120,6 +123,11 @@ def check_system(system: System) -> None:
             raise ValueError(f"input box of {name!r} is [{low}, {high}]; need finite low < high")
     if not np.isfinite(system.x0).all():
         raise ValueError(f"x0 is {system.x0}, it must be finite")
+
+
+def state_names(system: System) -> tuple[str, ...]:
+    """x_names of a system that has them, else x1, x2, ..."""
+    return tuple(getattr(system, "x_names", None) or (f"x{i + 1}" for i in range(system.f.size1_in(0))))
 
 
 def evaluate(function: ca.Function, *args: Any) -> np.ndarray:

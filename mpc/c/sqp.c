@@ -34,8 +34,8 @@ static void set_rows(const Settings *s, const Now *p, Work *w, const double *U) 
     q->low[r] = s->rate[i] > 1e299 ? -1e300 : -s->rate[i] - du, q->high[r] = s->rate[i] > 1e299 ? 1e300 : s->rate[i] - du;
   }
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      int r = NV + RATES + k * NY + j;
+    for (int j = 0; j < NG; ++j) {
+      int r = NV + RATES + k * NG + j;
       q->low[r] = s->y_low[j] < -1e299 ? -1e300 : s->y_low[j] - w->y[k][j];
       q->high[r] = s->y_high[j] > 1e299 ? 1e300 : s->y_high[j] - w->y[k][j];
     }
@@ -98,8 +98,8 @@ static double promised(const Settings *s, Work *w, double *slope) {
     quadratic += q->d[v] * dot(v, q->H + v * NV, q->d);
   }
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      double y = w->y[k][j], to = y + dot(NV, q->JY[k * NY + j], q->d);
+    for (int j = 0; j < NG; ++j) {
+      double y = w->y[k][j], to = y + dot(NV, q->JY[k * NG + j], q->d);
       *slope += price(s, excess(s, j, to)) - price(s, excess(s, j, y));
     }
   return *slope + quadratic;
@@ -125,9 +125,9 @@ static int correct(Work *w, double c) {
   for (int i = 0; i < q->count; ++i) soft = soft || q->row[i] >= NV + RATES;
   if (!soft) return 0;
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      int r = NV + RATES + k * NY + j;
-      double bent = w->y_try[k][j] - w->y[k][j] - dot(NV, q->JY[k * NY + j], q->d);
+    for (int j = 0; j < NG; ++j) {
+      int r = NV + RATES + k * NG + j;
+      double bent = w->y_try[k][j] - w->y[k][j] - dot(NV, q->JY[k * NG + j], q->d);
       if (q->low[r] > -1e299) q->low[r] -= bent;
       if (q->high[r] < 1e299) q->high[r] -= bent;
     }
