@@ -170,7 +170,7 @@ def linear_system(
 def with_output_disturbance(system: System) -> DiscreteSystem:
     """The system with a constant disturbance on every output, as ny further states.
 
-    x+ = f(x, u),  d+ = d,  y = g(x) + d
+    x+ = f(x, u),  d+ = d,  y = g(x) + d;  the states d are named "d_NAME"
     """
     nx, ny = system.nx, system.ny
     z, u = ca.MX.sym("z", nx + ny), ca.MX.sym("u", system.nu)
@@ -188,4 +188,5 @@ def with_output_disturbance(system: System) -> DiscreteSystem:
         y_units=system.y_units,
         u_min=system.u_min,
         u_max=system.u_max,
+        x_names=(*state_names(system), *(f"d_{name}" for name in system.y_names)),
     )
