@@ -20,7 +20,7 @@ NO_CLOCK = "static double seconds_now(void) { return 0; }"
 MACROS = ("N", "NX", "NU", "NY", "NG", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
 TYPES = ("QP", "Settings", "Now", "Work", "Target", "TargetSettings")
 # the pieces of struct Settings, in its order
-SETTINGS = ("y", "u", "u", "one", "u", "u", "u", "y", "y")
+SETTINGS = ("y", "u", "u", "y", "u", "u", "u", "u", "y", "y")
 
 
 class ControllerText:
@@ -69,7 +69,9 @@ class ControllerText:
         c, s, b = self._c, self._problem.scales, self._c.bounds
         rest = SteadyTarget(c.system)
         lines = [array(name, getattr(s, name)) for name in s._fields]
-        lines += [array(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("rate", b.du_max))]
+        lines += [
+            array(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("fall", b.du_min), ("rise", b.du_max))
+        ]
         lines += [array("gain", self._observer.gain), array("start", (c.system.x0 - s.x_mid) / s.x_half)]
         lines += [array("rest_start", rest.start), array("target_start", c.target.start)]
         lines += [_struct("Settings", "settings", self._settings())]
@@ -77,9 +79,9 @@ class ControllerText:
         return lines + [_struct("TargetSettings", name, self._target(t)) for name, t in targets]
 
     def _settings(self) -> list[str]:
-        size = {"y": self._problem.system.ny, "u": self._c.system.nu, "one": 1}
+        size = {"y": self._problem.system.ny, "u": self._c.system.nu}
         parts = np.split(scaled_settings(self._problem), np.cumsum([size[n] for n in SETTINGS])[:-1])
-        return [numbers(p)[1:-1] if n == "one" else numbers(p) for n, p in zip(SETTINGS, parts, strict=True)]
+        return [numbers(p) for p in parts]
 
     def _target(self, t: SteadyTarget) -> list[str]:
         counted = ", ".join(map(str, t.counted.tolist()))

@@ -10,10 +10,11 @@ from .certified import certified_terminal
 from .economic import EconomicTarget, Economy, Price
 from .fallback import PlanMemory
 from .intake import Intake, Taken, check_size
+from .keepable import warn_of_bounds
 from .measured import Measured
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .settings import check_moves, parse_bounds, parse_weights
+from .settings import DEFAULT_SOFT_PENALTY, check_moves, parse_bounds, parse_soft_penalty, parse_weights
 from .solving import Name, Solved, Solvers
 from .step_result import Prediction, StepResult
 from .system import System, check_system, state_names
@@ -33,17 +34,18 @@ class NMPC:
     weights: {"y": , "u": , "du": }, per unit squared; each a scalar, an array or a dict by channel
         name. Defaults: y: 1 / range^2, u (distance to the steady-state target): 0,
         du: 0.1 max(Q range^2) / half box^2
-    bounds: {"u": {name: (low, high)}, "du": {name: largest change per step}, "y": {name: (low,
-        high)}, "x": {state: (low, high)}}; u defaults to the system's box and may not leave it. Bounds of y and x are
-        soft: a plan breaks them where it must, rather than have none, and says so (violated). States are named as by
-        the system's x_names, else x1, x2, ...; the target rests within bounds, else the reference is not reachable
+    bounds: {"u": {name: (low, high)}, "du": {name: largest change per step, or (largest fall < 0, largest rise)},
+        "y": {name: (low, high)}, "x": {state: (low, high)}}; u defaults to the system's box and may not leave it.
+        Bounds of y and x are soft: a plan breaks them where it must, rather than have none, and says so (violated).
+        States are named as by the system's x_names, else x1, x2, ...; the target rests within bounds, else the
+        reference is not reachable
     moves: how many steps each move lasts, [1, 1, 2, 4, ...] with sum N; default: one step each
     terminal: "cost_to_go" (see CostToGo), None, a matrix P (nx, nx) for |x_N - x_s|_P^2, or a
         certificate with rate and metric (see certified_terminal)
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
     soft_penalty: price of violating a bound by one range (of a state: by all that it was simulated to do), in units
-        of an error of one range. The larger, the less a bound gives way to errors and moves; from some value on it
-        gives way only where no plan keeps it
+        of an error of one range; or one for each, {output or state: }, 100 where left out. The larger, the less a
+        bound gives way to errors and moves; from some value on it gives way only where no plan keeps it
     solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge), "condensed alone"
         (nothing steps in, as in the C code that export_c writes), "fatrop" (for few states and long horizons;
         IPOPT steps in) or "ipopt"; default: condensed, but IPOPT where f is a long list of scalar operations
@@ -57,7 +59,8 @@ class NMPC:
         weights["y"] default to 0, solver to "ipopt", terminal to None: take a horizon so long that its end hardly
         matters to the first move
 
-    Raises: ValueError for unknown names, contradictory bounds, wrong shapes.
+    Raises: ValueError for unknown names, contradictory bounds, wrong shapes. Warns of bounds of y and x that no rest
+    point in the inputs' box keeps (see warn_of_bounds).
     """
 
     takes_measurement = False
@@ -72,7 +75,7 @@ class NMPC:
         moves: Sequence[int] | None = None,
         terminal: Any = "cost_to_go",
         y_range: Any = None,
-        soft_penalty: float = 100.0,
+        soft_penalty: float | Mapping[str, float] = DEFAULT_SOFT_PENALTY,
         solver: Name | None = None,
         iterations: int | None = None,
         max_time: float | None = None,
@@ -85,8 +88,6 @@ class NMPC:
         if price is not None and (measured or solver not in (None, "ipopt", "fatrop")):
             raise ValueError("a price takes solver='ipopt' or 'fatrop', and goes with no measured disturbances")
         moves = check_moves(horizon, moves)
-        if not soft_penalty > 0:
-            raise ValueError(f"soft_penalty is {soft_penalty}, it must be positive")
         self.system, self.horizon = system, int(horizon)
         self._measured = m = Measured(system, measured, measured_preview)
         self.scales, around = m.scales(y_range)
@@ -96,8 +97,8 @@ class NMPC:
         economy = None if price is None else Economy(lambda x, u, y: price(x, u, y[:ny]), seen.system(m.system), wide)
         self.weights = parse_weights(m.system, weights, self.scales, economy.unit if economy else 0.0)
         self.u_names, self.y_names, self.dt = m.system.u_names, system.y_names, system.dt
-        w, limits = seen.weights(self.weights), seen.bounds(b)
-        self._problem = q = HorizonProblem(seen.system(m.system), w, limits, wide, soft_penalty, moves, economy)
+        w, limits, penalty = seen.weights(self.weights), seen.bounds(b), parse_soft_penalty(soft_penalty, seen.names)
+        self._problem = q = HorizonProblem(seen.system(m.system), w, limits, wide, penalty, moves, economy)
         self._solvers = Solvers(q, solver or ("ipopt" if economy else None), iterations, max_time, tol)
         tracked = w.y if w.y.any() else seen.pad(1 / self.scales.y_range**2, 0.0)
         self.target = SteadyTarget(
@@ -112,6 +113,7 @@ class NMPC:
         if self._solvers.are_slow:
             self.target.build()
         self.aim = EconomicTarget(q) if economy else self.target
+        warn_of_bounds(self.target, seen.names)
         self._to_go = CostToGo(system, self.weights)
         # a certificate's terminal law holds u_s, and pays for the move back to it
         self._hold = float(_is_certificate(terminal))

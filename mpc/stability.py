@@ -43,7 +43,7 @@ def cost_decrease(record: Record, controller: NMPC) -> np.ndarray:
         y = record.predicted[k, 1]
         slack = np.maximum(0.0, np.maximum(b.y_min - y, y - b.y_max)) / controller.scales.y_range
         cost = np.nansum(w.y * (y - r) ** 2) + (w.du * (record.u[k] - record.u[k - 1]) ** 2).sum()
-        cost += q.soft_penalty * q.cost_unit * (slack + slack**2).sum()
+        cost += q.cost_unit * (q.soft_penalty[: len(y)] * (slack + slack**2)).sum()
         fall[k] = record.cost[k] - cost - record.cost[k + 1]
     return fall
 

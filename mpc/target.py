@@ -63,15 +63,17 @@ class SteadyTarget:
         self.scales = s = find_scales(system) if scales is None else scales
         low, high = (np.asarray(b if a is None else a) for a, b in ((u_min, system.u_min), (u_max, system.u_max)))
         self.nu = len(low)
+        # of the inputs that are to be found as bounded, of the given ones the system's box
+        self.u_min, self.u_max = np.append(low, system.u_min[self.nu :]), np.append(high, system.u_max[self.nu :])
         given = s.u_mid[self.nu :]
         self._quiet = np.concatenate([np.zeros(self.nu), given])
         # of a given input the box is one point, which v moves
         self.box = tuple((np.append(side, given) - s.u_mid) / s.u_half for side in (low, high))
         Q = parse_weights(system, weights, self.scales).y * self.scales.y_range**2
         free = np.full(system.ny, np.inf)
-        self.tracked, self._y_bounds = np.flatnonzero(Q), (-free, free) if y_bounds is None else y_bounds
+        self.tracked, self.y_bounds = np.flatnonzero(Q), (-free, free) if y_bounds is None else y_bounds
         # the tracked ones, which are to be at a point, then those that are to be within bounds
-        self.counted = np.append(self.tracked, np.flatnonzero(np.isfinite(self._y_bounds).any(0)))
+        self.counted = np.append(self.tracked, np.flatnonzero(np.isfinite(self.y_bounds).any(0)))
         held = np.full(len(self.counted) - len(self.tracked), HELD)
         self.Q = np.append(Q[self.tracked] / Q.max(), held)
         points = len(self.tracked)
@@ -98,6 +100,11 @@ class SteadyTarget:
         """Forget the previous target: start again from the system's x0 and the box's middle."""
         self._last: tuple[bytes, Target] | None = None
         self._z = self.start.copy()
+
+    def start_from(self, x: np.ndarray, u: np.ndarray) -> None:
+        """Search from state x (nx,) and all inputs u next, in the place of the previous target."""
+        s = self.scales
+        self._last, self._z = None, np.concatenate([(x - s.x_mid) / s.x_half, (u - s.u_mid) / s.u_half])
 
     def state(self) -> np.ndarray:
         """The previous target, scaled, and the (r, d, v) that it was for, NaN if for nothing."""
@@ -139,7 +146,7 @@ class SteadyTarget:
     def _wanted(self, r: np.ndarray, d: np.ndarray) -> np.ndarray:
         """Interval (counted, 2) in which each output that counts is to be, scaled and without the disturbance."""
         s, where, sides = self.scales, self.counted, []
-        for outer, bound in zip((np.minimum, np.maximum), self._y_bounds, strict=True):
+        for outer, bound in zip((np.minimum, np.maximum), self.y_bounds, strict=True):
             side = np.array(bound, float)
             side[self.tracked] = outer(side, r)[self.tracked]
             sides.append(np.append(r[self.tracked], side[where[len(self.tracked) :]]))

@@ -112,7 +112,7 @@ static int choose(mpc_t *m, int rung, double *u) {
                     : rung == MPC_SHIFTED_PLAN          ? m->u_plan[0][i]
                     : rung == MPC_STEADY_STATE_TARGET   ? unscaled_u(i, m->z[NX + i])
                                                         : last;
-    u[i] = clip(clip(wanted, last - u_rate[i], last + u_rate[i]), u_min[i], u_max[i]);
+    u[i] = clip(clip(wanted, last + u_fall[i], last + u_rise[i]), u_min[i], u_max[i]);
   }
   return rung;
 }

@@ -21,7 +21,10 @@ static double excess(const Settings *s, int j, double y) {
   return y > s->y_high[j] ? y - s->y_high[j] : y < s->y_low[j] ? y - s->y_low[j] : 0;
 }
 
-static double price(const Settings *s, double e) { return s->penalty * (fabs(e) + e * e); }
+static double price(const Settings *s, int j, double y) {
+  double e = excess(s, j, y);
+  return s->penalty[j] * (fabs(e) + e * e);
+}
 
 static double terminal(const Now *p, const double *x, double *gradient) {
   double e[NX], sum = 0;
@@ -36,7 +39,7 @@ static double cost(const Settings *s, const Now *p, Work *w, const double *U, do
   for (int k = 0; k < N; ++k) {
     sum += sum_squares(NG, s->Q, y[k], p->r[k]) + sum_squares(NU, s->R, move(U, k), p->u_s);
     sum += sum_squares(NU, s->S, move(U, k), k ? move(U, k - 1) : p->u_prev);
-    for (int j = 0; j < NG; ++j) sum += price(s, excess(s, j, y[k][j]));
+    for (int j = 0; j < NG; ++j) sum += price(s, j, y[k][j]);
   }
   return sum;
 }

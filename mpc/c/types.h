@@ -10,7 +10,7 @@ typedef struct {
   int row[ROWS], side[ROWS], yields[ROWS], at_work[ROWS], count;
 } QP;
 typedef struct {
-  double Q[NG], R[NU], S[NU], penalty, u_low[NU], u_high[NU], rate[NU], y_low[NG], y_high[NG];
+  double Q[NG], R[NU], S[NU], penalty[NG], u_low[NU], u_high[NU], fall[NU], rise[NU], y_low[NG], y_high[NG];
 } Settings;
 typedef struct {
   double x[NX], u_prev[NU], d[NG], r[N][NG], x_s[NX], u_s[NU], shift[NU], P[NX * NX], hold;
