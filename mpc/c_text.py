@@ -17,10 +17,10 @@ from .target import SteadyTarget
 INCLUDES = '#include "controller.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n'
 # a time limit needs a clock, which C99 does not have
 NO_CLOCK = "static double seconds_now(void) { return 0; }"
-MACROS = ("N", "NX", "NU", "NY", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
+MACROS = ("N", "NX", "NU", "NY", "NG", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
 TYPES = ("QP", "Settings", "Now", "Work", "Target", "TargetSettings")
 # the pieces of struct Settings, in its order
-SETTINGS = ("y", "u", "u", "one", "u", "u", "u", "y", "y")
+SETTINGS = ("y", "u", "u", "y", "u", "u", "u", "u", "y", "y")
 
 
 class ControllerText:
@@ -28,8 +28,9 @@ class ControllerText:
 
     def __init__(self, c: NMPC, observer: OffsetFreeObserver, solver: CondensedSolver):
         self._c, self._observer, self._solver, self._problem = c, observer, solver, c._problem
-        self._model = Model(build_cell(c.system, c.scales), output_function(c.system, c.scales))
-        self._sizes = sizes(self._model, self._problem.blocks)
+        system, scales = self._problem.system, self._problem.scales
+        self._model = Model(build_cell(system, scales), output_function(system, scales))
+        self._sizes = {**sizes(self._model, self._problem.blocks), "NY": c.system.ny}
 
     def header(self) -> str:
         """controller.h; every name in it begins with mpc or MPC."""
@@ -65,10 +66,12 @@ class ControllerText:
         }
 
     def _constants(self) -> list[str]:
-        c, s, b = self._c, self._c.scales, self._c.bounds
+        c, s, b = self._c, self._problem.scales, self._c.bounds
         rest = SteadyTarget(c.system)
         lines = [array(name, getattr(s, name)) for name in s._fields]
-        lines += [array(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("rate", b.du_max))]
+        lines += [
+            array(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("fall", b.du_min), ("rise", b.du_max))
+        ]
         lines += [array("gain", self._observer.gain), array("start", (c.system.x0 - s.x_mid) / s.x_half)]
         lines += [array("rest_start", rest.start), array("target_start", c.target.start)]
         lines += [_struct("Settings", "settings", self._settings())]
@@ -76,15 +79,16 @@ class ControllerText:
         return lines + [_struct("TargetSettings", name, self._target(t)) for name, t in targets]
 
     def _settings(self) -> list[str]:
-        size = {"y": self._c.system.ny, "u": self._c.system.nu, "one": 1}
+        size = {"y": self._problem.system.ny, "u": self._c.system.nu}
         parts = np.split(scaled_settings(self._problem), np.cumsum([size[n] for n in SETTINGS])[:-1])
-        return [numbers(p)[1:-1] if n == "one" else numbers(p) for n, p in zip(SETTINGS, parts, strict=True)]
+        return [numbers(p) for p in parts]
 
     def _target(self, t: SteadyTarget) -> list[str]:
-        tracked = ", ".join(map(str, t.tracked.tolist()))
+        counted = ", ".join(map(str, t.counted.tolist()))
         low, high = t.box
-        share = self._c.scales.y_range / t.scales.y_range
-        return [str(len(t.tracked)), f"{{{tracked}}}", numbers(t.Q), numbers(low), numbers(high), numbers(share)]
+        ours = self._problem.scales.y_range[: len(t.scales.y_range)]
+        share, sizes = ours / t.scales.y_range, (str(len(t.counted)), str(len(t.tracked)))
+        return [*sizes, f"{{{counted}}}", numbers(t.Q), numbers(low), numbers(high), numbers(share)]
 
     def _end(self) -> tuple[list[str], str]:
         """Lines and the file of the terminal cost."""

@@ -49,7 +49,7 @@ def template(*names: str) -> str:
 def sizes(model: Model, blocks: tuple[int, ...]) -> dict[str, int]:
     """The macros that c/types.h is written in; blocks[k] is the move that stage k belongs to."""
     (nx, nu), ny, moves = (model.roll.size1_in(i) for i in (0, 1)), model.roll.size1_out(1), blocks[-1] + 1
-    return {"N": len(blocks), "NX": nx, "NU": nu, "NY": ny, "NB": moves, "NV": moves * nu, **model.sizes()}
+    return {"N": len(blocks), "NX": nx, "NU": nu, "NG": ny, "NB": moves, "NV": moves * nu, **model.sizes()}
 
 
 def sources(cell: Cell, blocks: tuple[int, ...]) -> Iterator[str]:

@@ -117,7 +117,8 @@ class CompiledSQP:
 def scaled_settings(problem: HorizonProblem) -> np.ndarray:
     """Weights and bounds in scaled numbers, in the order of C's struct Settings."""
     s, b = problem.scales, problem.bounds
-    parts = [*problem.stage_weights(), [problem.soft_penalty]]
-    parts += [(b.u_min - s.u_mid) / s.u_half, (b.u_max - s.u_mid) / s.u_half, b.du_max / s.u_half]
+    parts = [*problem.stage_weights(), problem.soft_penalty]
+    parts += [(b.u_min - s.u_mid) / s.u_half, (b.u_max - s.u_mid) / s.u_half, b.du_min / s.u_half]
+    parts += [b.du_max / s.u_half]
     parts += [(b.y_min - s.y_mid) / s.y_range, (b.y_max - s.y_mid) / s.y_range]
     return np.clip(np.concatenate(parts), -FREE, FREE)

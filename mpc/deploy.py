@@ -101,7 +101,7 @@ def _check_supported(c: NMPC, observer: OffsetFreeObserver) -> CondensedSolver:
 def _check_rest(c: NMPC) -> None:
     """The process must come to rest by itself wherever the input is held."""
     nx = c.system.nx
-    J: Any = build_step(c.system, c.target.scales)(*np.split(c.target.start, [nx]))[2]
+    J: Any = build_step(c.target.system, c.target.scales)(*np.split(c.target.start, [nx]))[2]
     modes = np.linalg.eigvals(J.full()[:, :nx])
     if np.abs(modes - 1).min() < SINGULAR:
         raise ValueError("the process integrates; its nearest targets need IPOPT, which the C code does not have")

@@ -32,7 +32,8 @@ class Stages:
         nx, nu, s, b = q.system.nx, q.system.nu, q.scales, q.bounds
         f, g = scaled_functions(q.system, s)
         y_low, y_high = (((v - s.y_mid) / s.y_range)[q.soft] for v in (b.y_min, b.y_max))
-        rate, x, w = (b.du_max / s.u_half)[q.rated], p["x"], p["u_prev"]
+        fall, rise = ((rate / s.u_half)[q.rated] for rate in (b.du_min, b.du_max))
+        x, w = p["x"], p["u_prev"]
         for k in range(q.N + 1):
             moves, before = k in q.first_stage, len(self.variables)
             u = self._new("u", nu) if moves else w
@@ -45,7 +46,7 @@ class Stages:
                 self._row(ca.vertcat(*after) - ca.vertcat(f(x, u), u), 0, 0)
             already = sum(row.numel() for row in self.rows)
             if moves:
-                self._row(_pick(u - w, q.rated), -rate, rate)
+                self._row(_pick(u - w, q.rated), fall, rise)
             if k:
                 y: Any = g(x)
                 y = y + p["d"]

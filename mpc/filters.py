@@ -9,7 +9,7 @@ import numpy as np
 from .augmented import Augmented, Rest, channels, check_detectable
 from .names import channel_vector
 from .observers import Estimate, check_input, check_measurement, rest_state, warm_up
-from .system import System, check_system, evaluate
+from .system import System, check_system, evaluate, state_names
 
 
 class DisturbanceFilter(ABC):
@@ -41,7 +41,7 @@ class DisturbanceFilter(ABC):
     ):
         check_system(system)
         self.system = system
-        states = tuple(f"x{i + 1}" for i in range(system.nx))
+        states = state_names(system)
         e = channel_vector("measurement_std", measurement_std, system.y_names, np.nan)
         w_d = channel_vector("disturbance_std", disturbance_std, system.y_names, 0.0)
         w_v = channel_vector("input_disturbance_std", input_disturbance_std, system.u_names, 0.0)

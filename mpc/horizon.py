@@ -15,7 +15,7 @@ from .qp import Row
 class Horizon:
     """Cost and derivatives of the scaled problem along moves U (moves nu,), for the situation that take was given.
 
-    settings: Q, R, S, c, u_low, u_high, rate, y_low, y_high in a row, as C's struct Settings
+    settings: Q, R, S, c, u_low, u_high, fall, rise, y_low, y_high in a row, as C's struct Settings
     """
 
     def __init__(self, cell: Cell, problem: HorizonProblem, settings: np.ndarray):
@@ -25,9 +25,9 @@ class Horizon:
         self._roll = FastCall(cell.roll.mapaccum("roll", self.N))
         self._cell, self._curve = cell.cell, cell.curve
         self._rolled: tuple[bytes, Any] = (b"", None)
-        parts = np.split(settings, np.cumsum([ny, nu, nu, 1, nu, nu, nu, ny]))
-        self.Q, self.R, self.S, c, self.u_low, self.u_high, self.rate, self.y_low, self.y_high = parts
-        self.c, self._is_bounded = float(c[0]), bool((self.y_low > -FREE).any() or (self.y_high < FREE).any())
+        parts = np.split(settings, np.cumsum([ny, nu, nu, ny, nu, nu, nu, nu, ny]))
+        self.Q, self.R, self.S, self.c, self.u_low, self.u_high, self.fall, self.rise, self.y_low, self.y_high = parts
+        self._is_bounded = bool((self.y_low > -FREE).any() or (self.y_high < FREE).any())
         cuts = np.cumsum([0, *(rows * columns for _, (rows, columns) in problem.parameters())])
         self._parts = [slice(*ends) for ends in pairwise(cuts.tolist())]
         # differences of neighbouring moves, and the inputs of all stages
@@ -92,7 +92,7 @@ class Horizon:
         if not self._is_bounded:
             return 0.0
         e = np.maximum(0.0, y - self.y_high) + np.maximum(0.0, self.y_low - y)
-        return self.c * float((e + e**2).sum())
+        return float(((e + e**2) @ self.c).sum())
 
     def cost(self, U: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
         e, u, du = (y - self.r).ravel(), (self.stages(U) - self.u_s).ravel(), self.D @ U - self.first

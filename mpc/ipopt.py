@@ -36,11 +36,11 @@ class IpoptSolver:
             y_soft = _pick(y, q.soft)
             rows += [defect - x_next, _pick(u - u_prev, q.rated)]
             rows += [y_soft - slack, y_soft + slack]
-            rate = (b.du_max / s.u_half)[q.rated]
+            fall, rise = ((rate / s.u_half)[q.rated] for rate in (b.du_min, b.du_max))
             y_low, y_high = ((v - s.y_mid) / s.y_range for v in (b.y_min, b.y_max))
             free = np.full(len(q.soft), np.inf)
-            low += [np.zeros(sys.nx), -rate, -free, y_low[q.soft]]
-            high += [np.zeros(sys.nx), rate, y_high[q.soft], free]
+            low += [np.zeros(sys.nx), fall, -free, y_low[q.soft]]
+            high += [np.zeros(sys.nx), rise, y_high[q.soft], free]
             x, u_prev = x_next, u
         cost += ca.bilin(p["P"], x - p["x_s"], x - p["x_s"])
         cost += p["hold"] * q.stage_cost(0, 0, p["u_s"] - u_prev, 0)

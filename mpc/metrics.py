@@ -51,7 +51,8 @@ def rate_violations(record: Any) -> int:
     """How many changes of inputs, from one instant to the next, exceed their rate (by more than rounding)."""
     b = record.bounds
     slack = 1e-12 * (b.u_max - b.u_min)
-    return int((np.abs(np.diff(record.u, axis=0)) > b.du_max + slack).sum())
+    change = np.diff(record.u, axis=0)
+    return int(((change < b.du_min - slack) | (change > b.du_max + slack)).sum())
 
 
 def output_excess(record: Any) -> dict[str, float]:

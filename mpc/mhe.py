@@ -12,7 +12,7 @@ from .fast_call import FastCall
 from .ipopt import ipopt_options
 from .names import channel_intervals
 from .observers import Estimate, check_input, check_measurement, warm_up
-from .system import System, evaluate
+from .system import System, evaluate, state_names
 
 
 class MHE:
@@ -54,7 +54,7 @@ class MHE:
     def _limits(self, bounds: Mapping[str, Any]) -> np.ndarray:
         """Lower and upper bound of z, (2, nz)."""
         s, m = self.system, self._model
-        names = (tuple(f"x{i + 1}" for i in range(s.nx)), s.u_names, s.y_names)
+        names = (state_names(s), s.u_names, s.y_names)
         sides = zip(*(channel_intervals(f"bounds[{k!r}]", bounds.get(k), n, -np.inf, np.inf)
                       for k, n in zip("xvd", names, strict=True)), strict=True)  # fmt: skip
         return np.array([m.join(*side) for side in sides])

@@ -21,6 +21,13 @@ def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"{what} names {name!r}, known are {', '.join(known) or 'none'}{hint}")
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is one real number, NaN included; an array of one without dimensions, too."""
+    return isinstance(value, numbers.Real) or (
+        isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind in "fiu"
+    )
+
+
 def channel_vector(what: str, given: Any, names: tuple[str, ...], default: Any) -> np.ndarray:
     """One number per channel: from None (the default), a scalar, an array (n,) or a dict by name.
 
@@ -34,9 +41,11 @@ def channel_vector(what: str, given: Any, names: tuple[str, ...], default: Any) 
     if isinstance(given, Mapping):
         check_names(what, given, names)
         for name, value in given.items():
+            if not is_number(value):
+                raise ValueError(f"{what} of {name!r} is {value!r}; give one number")
             vector[names.index(name)] = value
     else:
-        values = np.asarray(given, float)
+        values = _array(what, given)
         if values.shape not in ((), (1,), (len(names),)):
             raise ValueError(
                 f"{what} has shape {values.shape}, there are {len(names)} channels "
@@ -61,7 +70,7 @@ def channel_intervals(
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
-        rows = np.asarray(given, float)
+        rows = _array(what, given)
         if rows.shape != (len(names), 2):
             raise ValueError(f"{what} has shape {rows.shape}; give ({len(names)}, 2) or a dict")
         given = dict(zip(names, rows, strict=True))
@@ -69,7 +78,7 @@ def channel_intervals(
     for name, pair in given.items():
         if np.ndim(pair) != 1 or len(pair) != 2:
             raise ValueError(f"{what} of {name!r} is {pair!r}; give a pair (low, high)")
-        if not all(side is None or isinstance(side, numbers.Real) for side in pair):
+        if not all(side is None or is_number(side) for side in pair):
             raise ValueError(f"{what} of {name!r} is {pair!r}; low and high must be numbers, or None for a free side")
     lows = {n: p[0] for n, p in given.items() if p[0] is not None}
     highs = {n: p[1] for n, p in given.items() if p[1] is not None}
@@ -79,3 +88,10 @@ def channel_intervals(
         if lo > hi:
             raise ValueError(f"{what} of {name!r} contradict: lower {lo:g} > upper {hi:g}")
     return lower, upper
+
+
+def _array(what: str, given: Any) -> np.ndarray:
+    try:
+        return np.asarray(given, float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} is {given!r}; give numbers, or a dict of them by name") from None

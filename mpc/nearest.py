@@ -19,7 +19,7 @@ STEPS, REST_STEPS, SMALLEST_STEP = 50, 20, 1e-6
 
 
 class Asked(NamedTuple):
-    """Outputs wanted (tracked,), and the inputs' last values and box (nu,); all scaled."""
+    """Intervals (counted, 2) in which outputs are wanted, the inputs' last values and box (nu,); all scaled."""
 
     wanted: np.ndarray
     u_last: np.ndarray
@@ -28,10 +28,10 @@ class Asked(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """x = f(x, u) (nx,), outputs y (tracked,), A (nx, nx), B (nx, nu), C (tracked, nx) there, and the cost."""
+    """x = f(x, u) (nx,), errors e (counted,), A (nx, nx), B (nx, nu), C (counted, nx) there, and the cost."""
 
     x: np.ndarray
-    y: np.ndarray
+    e: np.ndarray
     A: np.ndarray
     B: np.ndarray
     C: np.ndarray
@@ -39,21 +39,22 @@ class Rest(NamedTuple):
 
 
 class NearestRest:
-    """min |y - w|_Q^2 + PROXIMAL |u - u_last|^2 over rest points x = f(x, u), y = g(x), with u in its box.
+    """min |e|_Q^2 + PROXIMAL |u - u_last|^2 over rest points x = f(x, u), y = g(x), with u in its box.
 
-    x follows u. With A, B, C at the rest point and E = I - A,
-    Z = E^-1 B,  G = C Z,  mu = 2 Q (y - w),  lam = E'^-1 A' C' mu,
-    gradient G' mu,  Hessian 2 G' Q G + [Z; I]' W [Z; I],  W = curve(x, u, lam, mu).
+    e: how far y is out of the interval in which it is wanted, which may be a point. x follows u. With A, B, C at the
+    rest point and E = I - A,
+    Z = E^-1 B,  G = C Z,  mu = 2 Q e,  lam = E'^-1 A' C' mu,
+    gradient G' mu,  Hessian 2 G' Q G (rows out of their interval) + [Z; I]' W [Z; I],  W = curve(x, u, lam, mu).
     Inputs that the gradient pushes against a bound nearby go there; the others step, cut off by the box. The text of
     c/target.c in Python.
 
-    cell, curve: as Cell's; tracked: outputs that count, with weights Q
+    cell, curve: as Cell's; counted: outputs that count, one perhaps twice, with weights Q
 
     Reference: Bertsekas (1982), SIAM J. Control Optim. 20, 221-246.
     """
 
-    def __init__(self, cell: ca.Function, curve: ca.Function, tracked: np.ndarray, Q: np.ndarray):
-        self._cell, self._curve, self._tracked, self._Q = FastCall(cell), FastCall(curve), tracked, Q
+    def __init__(self, cell: ca.Function, curve: ca.Function, counted: np.ndarray, Q: np.ndarray):
+        self._cell, self._curve, self._counted, self._Q = FastCall(cell), FastCall(curve), counted, Q
         self.nx, self.nu, self.ny = cell.size1_in(0), cell.size1_in(1), cell.size1_out(1)
 
     def solve(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
@@ -83,9 +84,10 @@ class NearestRest:
                 return None
             A, B = np.split(J.reshape(-1, self.nx).T, [self.nx], axis=1)
             if np.abs(f - x).max() <= AT_REST * (1 + np.abs(x).max()):
-                y, C = y[self._tracked], C.reshape(self.nx, self.ny).T[self._tracked]
-                cost = self._Q @ (y - asked.wanted) ** 2 + PROXIMAL * ((u - asked.u_last) ** 2).sum()
-                return Rest(x, y, A.copy(), B.copy(), C, float(cost))
+                y, C = y[self._counted], C.reshape(self.nx, self.ny).T[self._counted]
+                e = y - np.clip(y, *asked.wanted.T)
+                cost = self._Q @ e**2 + PROXIMAL * ((u - asked.u_last) ** 2).sum()
+                return Rest(x, e, A.copy(), B.copy(), C, float(cost))
             dx = _solve(np.eye(self.nx) - A, f - x)
             if dx is None:
                 return None
@@ -94,13 +96,14 @@ class NearestRest:
 
     def _step(self, rest: Rest, Z: np.ndarray, u: np.ndarray, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
         """Gradient, and step of the inputs."""
-        mu, G = np.zeros(self.ny), rest.C @ Z
-        mu[self._tracked] = pull = 2 * self._Q * (rest.y - asked.wanted)
+        mu, G, pull = np.zeros(self.ny), rest.C @ Z, 2 * self._Q * rest.e
+        np.add.at(mu, self._counted, pull)
+        out = self._Q * ((rest.e != 0) | (asked.wanted[:, 0] == asked.wanted[:, 1]))
         gradient = G.T @ pull + 2 * PROXIMAL * (u - asked.u_last)
         lam = np.linalg.solve((np.eye(self.nx) - rest.A).T, rest.A.T @ (rest.C.T @ pull))
         W = self._curve(rest.x, u, lam, mu)[0].reshape(self.nx + self.nu, -1)
         V = np.vstack([Z, np.eye(self.nu)])
-        convex = 2 * G.T @ (self._Q[:, None] * G) + 2 * PROXIMAL * np.eye(self.nu)
+        convex = 2 * G.T @ (out[:, None] * G) + 2 * PROXIMAL * np.eye(self.nu)
         bound = np.where(gradient > 0, asked.low, asked.high)
         near = min(NEAR, np.abs(np.clip(u - gradient, asked.low, asked.high) - u).max())
         free = np.flatnonzero(np.abs(u - bound) > near)

@@ -11,19 +11,22 @@ from .system import System
 
 
 class IpoptRest:
-    """NearestRest's problem and signature, in x and u together."""
+    """NearestRest's problem and signature, in x and u together; the first outputs counted have points to be at."""
 
-    def __init__(self, system: System, scales: Scales, tracked: np.ndarray, Q: np.ndarray):
+    def __init__(self, system: System, scales: Scales, counted: np.ndarray, points: int, Q: np.ndarray):
         self._nx = system.nx
         f_n, g_n = scaled_functions(system, scales)
-        z, wanted = ca.MX.sym("z", system.nx + system.nu), ca.MX.sym("y", len(tracked))
+        z, wanted = ca.MX.sym("z", system.nx + system.nu), ca.MX.sym("y", len(counted), 2)
         u_last = ca.MX.sym("u", system.nu)
         f: Any = f_n(z[: system.nx], z[system.nx :])
         y: Any = g_n(z[: system.nx])
-        distance = ca.sum1(ca.DM(Q) * (y[tracked.tolist()] - wanted) ** 2)
+        distance = 0
+        for i, j in enumerate(counted.tolist()):
+            low, high = wanted[i, 0], wanted[i, 1]
+            distance += Q[i] * (y[j] - (low if i < points else ca.fmax(low, ca.fmin(y[j], high)))) ** 2
         nlp = {
             "x": z,
-            "p": ca.vertcat(wanted, u_last),
+            "p": ca.veccat(wanted, u_last),
             "f": distance + PROXIMAL * ca.sumsqr(z[system.nx :] - u_last),
             "g": f - z[: system.nx],
         }
@@ -38,7 +41,7 @@ class IpoptRest:
         u_last = np.clip(asked.u_last, low, high)
         found: Any = self._solve(
             x0=np.concatenate([x, u_last]),
-            p=np.concatenate([asked.wanted, u_last]),
+            p=np.concatenate([asked.wanted.ravel("F"), u_last]),
             lbx=np.concatenate([-free, low]),
             ubx=np.concatenate([free, high]),
             lbg=0,

@@ -10,15 +10,17 @@ from .certified import certified_terminal
 from .economic import EconomicTarget, Economy, Price
 from .fallback import PlanMemory
 from .intake import Intake, Taken, check_size
+from .keepable import warn_of_bounds
 from .measured import Measured
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .settings import check_moves, parse_bounds, parse_weights
+from .settings import DEFAULT_SOFT_PENALTY, check_moves, parse_bounds, parse_soft_penalty, parse_weights
 from .solving import Name, Solved, Solvers
 from .step_result import Prediction, StepResult
-from .system import System, check_system
+from .system import System, check_system, state_names
 from .target import REACHED, SteadyTarget, Target
 from .terminal import CostToGo
+from .watched import Watched
 
 # A soft bound counts as violated beyond this share of the output's range (solver tolerance).
 VIOLATED = 1e-4
@@ -32,13 +34,18 @@ class NMPC:
     weights: {"y": , "u": , "du": }, per unit squared; each a scalar, an array or a dict by channel
         name. Defaults: y: 1 / range^2, u (distance to the steady-state target): 0,
         du: 0.1 max(Q range^2) / half box^2
-    bounds: {"u": {name: (low, high)}, "du": {name: largest change per step}, "y": {name: (low,
-        high)}}; u defaults to the system's box and may not leave it; y bounds are soft
+    bounds: {"u": {name: (low, high)}, "du": {name: largest change per step, or (largest fall < 0, largest rise)},
+        "y": {name: (low, high)}, "x": {state: (low, high)}}; u defaults to the system's box and may not leave it.
+        Bounds of y and x are soft: a plan breaks them where it must, rather than have none, and says so (violated).
+        States are named as by the system's x_names, else x1, x2, ...; the target rests within bounds, else the
+        reference is not reachable
     moves: how many steps each move lasts, [1, 1, 2, 4, ...] with sum N; default: one step each
     terminal: "cost_to_go" (see CostToGo), None, a matrix P (nx, nx) for |x_N - x_s|_P^2, or a
         certificate with rate and metric (see certified_terminal)
     y_range: {name: change that counts as large}, in its unit; default: simulated from the box
-    soft_penalty: price of violating a bound by one range, in units of an error of one range
+    soft_penalty: price of violating a bound by one range (of a state: by all that it was simulated to do), in units
+        of an error of one range; or one for each, {output or state: }, 100 where left out. The larger, the less a
+        bound gives way to errors and moves; from some value on it gives way only where no plan keeps it
     solver: "condensed" (see CondensedSolver; IPOPT steps in where it does not converge), "condensed alone"
         (nothing steps in, as in the C code that export_c writes), "fatrop" (for few states and long horizons;
         IPOPT steps in) or "ipopt"; default: condensed, but IPOPT where f is a long list of scalar operations
@@ -48,11 +55,12 @@ class NMPC:
     max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit; fatrop has none
     tol: of the solvers, on the scaled problem
     price: price(x, u, y) of a sample, an expression of CasADi in physical units that is added to the cost: prices of
-        inputs and products, inputs that should rest somewhere, states to be kept in bounds, as by
-        100 * ca.fmax(0, x[2] - 1) ** 2. What is aimed for is the rest point of the least cost. weights["y"] default to
-        0, solver to "ipopt", terminal to None: take a horizon so long that its end hardly matters to the first move
+        inputs and products, inputs that should rest somewhere. What is aimed for is the rest point of the least cost.
+        weights["y"] default to 0, solver to "ipopt", terminal to None: take a horizon so long that its end hardly
+        matters to the first move
 
-    Raises: ValueError for unknown names, contradictory bounds, wrong shapes.
+    Raises: ValueError for unknown names, contradictory bounds, wrong shapes. Warns of bounds of y and x that no rest
+    point in the inputs' box keeps (see warn_of_bounds).
     """
 
     takes_measurement = False
@@ -67,7 +75,7 @@ class NMPC:
         moves: Sequence[int] | None = None,
         terminal: Any = "cost_to_go",
         y_range: Any = None,
-        soft_penalty: float = 100.0,
+        soft_penalty: float | Mapping[str, float] = DEFAULT_SOFT_PENALTY,
         solver: Name | None = None,
         iterations: int | None = None,
         max_time: float | None = None,
@@ -80,30 +88,39 @@ class NMPC:
         if price is not None and (measured or solver not in (None, "ipopt", "fatrop")):
             raise ValueError("a price takes solver='ipopt' or 'fatrop', and goes with no measured disturbances")
         moves = check_moves(horizon, moves)
-        if not soft_penalty > 0:
-            raise ValueError(f"soft_penalty is {soft_penalty}, it must be positive")
         self.system, self.horizon = system, int(horizon)
         self._measured = m = Measured(system, measured, measured_preview)
         self.scales, around = m.scales(y_range)
-        economy = None if price is None else Economy(price, m.system, self.scales)
+        self.bounds = b = parse_bounds(m.system, bounds, state_names(system))
+        self._watched = seen = Watched(system, b)
+        wide, ny = seen.scales(self.scales), system.ny
+        economy = None if price is None else Economy(lambda x, u, y: price(x, u, y[:ny]), seen.system(m.system), wide)
         self.weights = parse_weights(m.system, weights, self.scales, economy.unit if economy else 0.0)
-        self.bounds = b = parse_bounds(m.system, bounds)
         self.u_names, self.y_names, self.dt = m.system.u_names, system.y_names, system.dt
-        self._problem = HorizonProblem(m.system, self.weights, b, self.scales, soft_penalty, moves, economy)
-        self._solvers = Solvers(self._problem, solver or ("ipopt" if economy else None), iterations, max_time, tol)
-        w = {"y": self.weights.y} if self.weights.y.any() else None
-        library = None if measured else self._solvers.library
-        self.target = SteadyTarget(system, w, u_min=b.u_min, u_max=b.u_max, scales=around, library=library)
+        w, limits, penalty = seen.weights(self.weights), seen.bounds(b), parse_soft_penalty(soft_penalty, seen.names)
+        self._problem = q = HorizonProblem(seen.system(m.system), w, limits, wide, penalty, moves, economy)
+        self._solvers = Solvers(q, solver or ("ipopt" if economy else None), iterations, max_time, tol)
+        tracked = w.y if w.y.any() else seen.pad(1 / self.scales.y_range**2, 0.0)
+        self.target = SteadyTarget(
+            seen.system(system),
+            {"y": tracked},
+            u_min=b.u_min,
+            u_max=b.u_max,
+            scales=seen.scales(around),
+            y_bounds=(limits.y_min, limits.y_max),
+            library=None if measured else self._solvers.library,
+        )
         if self._solvers.are_slow:
             self.target.build()
-        self.aim = EconomicTarget(self._problem) if economy else self.target
+        self.aim = EconomicTarget(q) if economy else self.target
+        warn_of_bounds(self.target, seen.names)
         self._to_go = CostToGo(system, self.weights)
         # a certificate's terminal law holds u_s, and pays for the move back to it
         self._hold = float(_is_certificate(terminal))
         terminal = None if economy and isinstance(terminal, str) else terminal
         given = certified_terminal(system, terminal, self.weights.y) if self._hold else terminal
         self._terminal, self._free_end = _check_terminal(given, system.nx), (np.zeros((system.nx,) * 2), 0.0)
-        self._memory = PlanMemory(self._problem)
+        self._memory = PlanMemory(q)
         self._intake = Intake(system, self.horizon, self.weights.y > 0, m)
         self.reset()
 
@@ -189,9 +206,13 @@ class NMPC:
     def _aimed(self, now: Taken, acting: np.ndarray) -> Target:
         """The target for the last reference, brought back into the bounds of outputs: beyond, it is not reachable."""
         held = np.clip(now.r[-1], self.bounds.y_min, self.bounds.y_max)
-        target = self.aim.solve(held, now.d, acting)
+        target = self.aim.solve(*self._widened(held, now.d), acting)
         beyond = (np.abs(held - now.r[-1]) > REACHED * self.scales.y_range) & (self.weights.y > 0)
-        return target._replace(reachable=target.reachable and not bool(beyond.any()))
+        return target._replace(reachable=target.reachable and not bool(beyond.any()), y=target.y[: len(held)])
+
+    def _widened(self, y: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs (..., ny) wanted and their disturbances with those of watched states, which nobody asks for."""
+        return self._watched.pad(y, self._problem.scales.y_mid[len(d) :]), self._watched.pad(d, 0.0)
 
     def prepare(self) -> None:
         """With iterations=1, for after the input is applied: most of the next step's work, before its measurement.
@@ -209,7 +230,8 @@ class NMPC:
 
     def _last_input(self, now: Taken, acting: np.ndarray) -> np.ndarray:
         if self._intake.u_prev is None:
-            self._intake.u_prev = self.scales.u_mid if now.y is None else self.target.solve(now.y, now.d, acting).u
+            held = None if now.y is None else self.target.solve(*self._widened(now.y, now.d), acting)
+            self._intake.u_prev = self.scales.u_mid if held is None else held.u
         return np.minimum(np.maximum(self._intake.u_prev, self.bounds.u_min), self.bounds.u_max)
 
     def _solve(self, taken: Taken, u_prev: np.ndarray, target: Target, acting: np.ndarray) -> Solved:
@@ -219,7 +241,8 @@ class NMPC:
         P, hold = self._terminal_weight(target, acting)
         w, v = taken.w + taken.v[nu:], taken.v[:nu]
         x, x_s = m.state(taken.x, w), m.rest(target.x, w)
-        self._now = now = Situation(x, u_prev + v, taken.d, taken.r[1:], x_s, target.u + v, m.pad(P), hold, v)
+        r, d = self._widened(taken.r[1:], taken.d)
+        self._now = now = Situation(x, u_prev + v, d, r, x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)
 
     def _foresee(self, plan: Plan | None) -> None:
@@ -237,12 +260,14 @@ class NMPC:
     def _violated(self, plan: Plan | None) -> tuple[str, ...]:
         if plan is None or not self._problem.soft.size:
             return ()
-        broken = (self._problem.excess(plan.y) > VIOLATED * self.scales.y_range).any(0)
-        return tuple(self.y_names[i] for i in np.flatnonzero(broken))
+        broken = (self._problem.excess(plan.y) > VIOLATED * self._problem.scales.y_range).any(0)
+        return tuple(self._watched.names[i] for i in np.flatnonzero(broken))
 
 
 def _predict(now: Taken, plan: Plan | None) -> Prediction | None:
-    return None if plan is None or now.y is None else Prediction(plan.u, np.concatenate((now.y[None], plan.y)))
+    if plan is None or now.y is None:
+        return None
+    return Prediction(plan.u, np.concatenate((now.y[None], plan.y[:, : len(now.y)])))
 
 
 def _is_certificate(terminal: Any) -> bool:

@@ -19,12 +19,12 @@ class HorizonProblem:
     min  sum_{i=1..N} |y_i - r_i|_Q^2 + c (s_i + s_i^2) + price(x_i, u_{i-1}, y_i)
          + sum_{i=0..N-1} |u_i - u_s|_R^2 + |u_i - u_{i-1}|_S^2
          + |x_N - x_s|_P^2 + hold |u_s - u_{N-1}|_S^2
-    s.t. x_{i+1} = f(x_i, u_i),  y_i = g(x_i) + d,  u in the box,  |u_i - u_{i-1}| <= du_max,
+    s.t. x_{i+1} = f(x_i, u_i),  y_i = g(x_i) + d,  u in the box,  du_min <= u_i - u_{i-1} <= du_max,
          y_min - s_i <= y_i <= y_max + s_i,  s_i >= 0 in units of the output's range,
          u_i = u_j where stages i and j belong to the same move.
 
-    c is soft_penalty times the cost of an error of one range in the most weighted output: large
-    enough, the penalty is exact and bounds give way only if they must.
+    c is soft_penalty, one for each output, times the cost of an error of one range in the most weighted output:
+    large enough, the penalty is exact and bounds give way only if they must.
 
     moves: number of stages that each move lasts; their sum is N
     economy: the price as an Economy, or None
@@ -36,7 +36,7 @@ class HorizonProblem:
         weights: Weights,
         bounds: Bounds,
         scales: Scales,
-        soft_penalty: float,
+        soft_penalty: np.ndarray,
         moves: Sequence[int],
         economy: Any = None,
     ):
@@ -51,7 +51,7 @@ class HorizonProblem:
         self._middle, self._unit = self._scale_parameters()
         self._plan_middle, self._plan_unit = self._scale_plan()
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
-        self.rated = np.flatnonzero(np.isfinite(bounds.du_max))
+        self.rated = np.flatnonzero(np.isfinite(bounds.du_min) | np.isfinite(bounds.du_max))
         self._f, self._outputs = FastCall(system.f), FastCall(system.g.map(self.N))
         self.size_of_situation = sum(rows * columns for _, (rows, columns) in self.parameters())
 
@@ -79,7 +79,7 @@ class HorizonProblem:
     def stage_cost(self, e: Any, u: Any, du: Any, slack: Any) -> Any:
         Q, R, S = (ca.DM(w) for w in self.stage_weights())
         quadratic = ca.sum1(Q * e**2) + ca.sum1(R * u**2) + ca.sum1(S * du**2)
-        return quadratic + self.soft_penalty * ca.sum1(slack + slack**2)
+        return quadratic + ca.sum1(ca.DM(self.soft_penalty[self.soft]) * (slack + slack**2))
 
     def economy(self, x: Any, u: Any, y: Any, shift: Any) -> Any:
         """The price of scaled x, y, and u of which shift was not sent, as a share of cost_unit; 0 without one."""
@@ -177,7 +177,7 @@ class HorizonProblem:
         w, e, slack = self.weights, x[-1] - now.x_s, self.excess(y) / s.y_range
         moves = np.diff(np.vstack([now.u_prev, u, now.u_s if now.hold else u[-1]]), axis=0)
         cost = (w.y * (y - now.reference) ** 2).sum() + (w.u * (u - now.u_s) ** 2).sum() + (w.du * moves**2).sum()
-        soft = self.soft_penalty * self.cost_unit * (slack + slack**2).sum()
+        soft = self.cost_unit * (self.soft_penalty * (slack + slack**2)).sum()
         price = self._economy.function if self._economy else None
         parts = zip(later, u - now.shift, y, strict=True)
         cost += sum(float(price(*part)) for part in parts) if price else 0.0

@@ -42,7 +42,7 @@ class PI:
     NaN in y the loop keeps its input. Runs without an observer: run(process, pi, None, reference).
 
     system: names, units, box and dt (a System or a Process)
-    bounds: as in NMPC; those on y have no effect
+    bounds: as in NMPC; those on y and x have no effect
     u0: (nu,) input before the first step, where reset or step is not told; default mid-box
     """
 
@@ -63,7 +63,8 @@ class PI:
         if not loops or len(set(used)) < len(used):
             raise ValueError(f"loops use inputs {used}; need at least one, each input once")
         self.u_names, self.y_names, self.dt = system.u_names, system.y_names, system.dt
-        self.loops, self.bounds = tuple(loops), parse_bounds(system, bounds)
+        kept = {kind: given for kind, given in (bounds or {}).items() if kind != "x"}
+        self.loops, self.bounds = tuple(loops), parse_bounds(system, kept, ())
         middle = (self.bounds.u_min + self.bounds.u_max) / 2
         self._u0 = channel_vector("u0", u0, self.u_names, middle)
         self._iu = np.array([self.u_names.index(loop.u) for loop in loops])

@@ -26,15 +26,14 @@ def solve_qp(
     A: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
-    soft: np.ndarray,
-    c: float,
+    c: np.ndarray,
     start: list[Row],
 ) -> tuple[np.ndarray, list[Row]] | None:
-    """min 1/2 |L'd|^2 + g'd + sum_soft c (s + s^2),  low - s <= A d <= high + s,  s = 0 in rows that are not soft.
+    """min 1/2 |L'd|^2 + g'd + sum c (s + s^2),  low - s <= A d <= high + s,  s = 0 in rows whose c is infinite.
 
-    In multipliers nu >= 0 a row at work is the equation a'd = b; a soft one is that while nu < c and beyond it
-    gives way, a'd = b + (nu - c) / (2 c). Every turn solves the equations at work and moves the multipliers
-    towards the result until the first leaves its range. Any rows with nu = 0 are a start.
+    The others are soft. In multipliers nu >= 0 a row at work is the equation a'd = b; a soft one is that while nu < c
+    and beyond it gives way, a'd = b + (nu - c) / (2 c). Every turn solves the equations at work and moves the
+    multipliers towards the result until the first leaves its range. Any rows with nu = 0 are a start.
 
     Returns d and the rows at work at the solution; None if it takes too long. L: Cholesky factor of the Hessian.
 
@@ -45,7 +44,7 @@ def solve_qp(
     again = False
     for _ in range(50 + 10 * len(g)):
         M, b = _equations(work, A, low, high, L, v)
-        work, blocked = _advance(work, M, b, soft, c)
+        work, blocked = _advance(work, M, b, c)
         if blocked:
             continue
         nu = np.array([r.nu for r in work])
@@ -66,15 +65,15 @@ def _equations(
     return M, np.where(side > 0, high[index], -low[index]) + M @ v
 
 
-def _advance(work: list[Row], M: np.ndarray, b: np.ndarray, soft: np.ndarray, c: float) -> tuple[list[Row], bool]:
+def _advance(work: list[Row], M: np.ndarray, b: np.ndarray, price: np.ndarray) -> tuple[list[Row], bool]:
     """Multipliers as far towards the solution of the equations as their ranges allow."""
     if not work:
         return work, False
     G, yields = M @ M.T, np.array([r.yields for r in work])
-    nu, is_soft = np.array([r.nu for r in work]), soft[[r.index for r in work]]
+    nu, c = np.array([r.nu for r in work]), price[[r.index for r in work]]
     give = EPS * (1 + np.diag(G))
     to = np.linalg.solve(G + np.diag(np.where(yields, 0.5 / c, give)), -b + np.where(yields, 0.5, give * nu))
-    end = np.clip(to, np.where(yields, c, 0.0), np.where(is_soft & ~yields, c, np.inf))
+    end = np.clip(to, np.where(yields, c, 0.0), np.where(yields, np.inf, c))
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(end == to, 1.0, (end - nu) / (to - nu))
     who = int(np.argmin(part))
@@ -82,8 +81,8 @@ def _advance(work: list[Row], M: np.ndarray, b: np.ndarray, soft: np.ndarray, c:
     moved = [r._replace(nu=float(n)) for r, n in zip(work, nu, strict=True)]
     if end[who] == to[who]:
         return moved, False
-    if is_soft[who] and (yields[who] or to[who] > end[who]):
-        moved[who] = work[who]._replace(yields=not yields[who], nu=c)
+    if yields[who] or to[who] > end[who]:
+        moved[who] = work[who]._replace(yields=not yields[who], nu=float(c[who]))
     else:
         del moved[who]
     return moved, True

@@ -16,7 +16,7 @@ from .plotting import compare
 from .settings import Bounds
 from .step_result import StepResult
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,19 +11,24 @@ from .fast_call import FastCall
 from .nearest import Asked, NearestRest
 
 NEWTON_STEPS, ROOT = 10, 1e-10
+# An output so little out of its bounds is in them.
+WITHIN = 1e-9
 
 
 class RestSearch:
-    """Newton's method on x = f(x, u), g(x) = wanted; where that leaves the box, or outputs outnumber inputs, the
-    nearest. Call and result as NearestRest's.
+    """Newton's method on x = f(x, u), g(x) = wanted; where that leaves the box or the bounds of outputs, or outputs
+    outnumber inputs, the nearest. Call and result as NearestRest's.
 
-    cell: as Cell's; tracked: outputs that count; nu: inputs that are to be found, the further ones have their box
-    shrunk to a point; nearest: makes what finds the nearest, when it is first needed
+    cell: as Cell's; counted: outputs that count, the first so many with points to be at; nu: inputs that are to be
+    found, the further ones have their box shrunk to a point; nearest: makes what finds the nearest, when it is first
+    needed
     """
 
-    def __init__(self, cell: ca.Function, tracked: np.ndarray, nu: int, nearest: Callable[[], NearestRest]):
-        self._evaluate, self._tracked, self._nu, self._nearest = FastCall(cell), tracked, nu, nearest
-        self._ny = cell.size1_out(1)
+    def __init__(
+        self, cell: ca.Function, counted: np.ndarray, points: int, nu: int, nearest: Callable[[], NearestRest]
+    ):
+        self._evaluate, self._counted, self._points, self._nu = FastCall(cell), counted, points, nu
+        self._nearest, self._ny = nearest, cell.size1_out(1)
 
     def solve(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
         z = self._root(x, asked)
@@ -31,20 +36,21 @@ class RestSearch:
 
     def _root(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
         """A root of [f - x; g(f) - wanted] inside the box, or None."""
-        if len(self._tracked) > self._nu:
+        n_y = self._points
+        if n_y > self._nu:
             return None
         nx, n = len(x), len(x) + self._nu
         z = np.concatenate([x, asked.u_last[: self._nu], asked.low[self._nu :]])
         for _ in range(NEWTON_STEPS):
             f, y, J, C = self._evaluate(z[:nx], z[nx:])
-            J, C = J.reshape(-1, nx).T, C.reshape(nx, self._ny).T[self._tracked]
-            residual = np.concatenate([f - z[:nx], y[self._tracked] - asked.wanted])
+            J, C, y = J.reshape(-1, nx).T, C.reshape(nx, self._ny).T[self._counted[:n_y]], y[self._counted]
+            residual = np.concatenate([f - z[:nx], y[:n_y] - asked.wanted[:n_y, 0]])
             J = np.vstack([J - np.eye(*J.shape), C @ J])
             if not (np.isfinite(residual).all() and np.isfinite(J).all()):
                 return None
             if np.abs(residual).max() < ROOT:
                 inside = (z[nx:] >= asked.low).all() and (z[nx:] <= asked.high).all()
-                return z if inside else None
+                return z if inside and (np.abs(y - np.clip(y, *asked.wanted.T)) <= WITHIN).all() else None
             z = z - np.pad(_least_norm(J[:, :n], residual), (0, len(z) - n))
         return None
 
@@ -52,13 +58,13 @@ class RestSearch:
 class CompiledRest:
     """RestSearch by a compiled controller's library: the text of c/target.c. All inputs are to be found."""
 
-    def __init__(self, library: Any, tracked: np.ndarray, Q: np.ndarray, nu: int, ny: int):
-        self._library, count = library, len(tracked)
-        kinds = [("count", "i4"), ("tracked", "i4", ny), ("Q", "f8", ny)]
+    def __init__(self, library: Any, counted: np.ndarray, points: int, Q: np.ndarray, nu: int, ny: int):
+        self._library, count = library, len(counted)
+        kinds = [("count", "i4"), ("points", "i4"), ("counted", "i4", 2 * ny), ("Q", "f8", 2 * ny)]
         kinds += [("low", "f8", nu), ("high", "f8", nu), ("share", "f8", ny)]
         self._settings = np.zeros((), np.dtype(kinds, align=True))  # struct TargetSettings
-        self._settings["count"], self._settings["share"] = count, 1.0
-        self._settings["tracked"][:count], self._settings["Q"][:count] = tracked, Q
+        self._settings["count"], self._settings["points"], self._settings["share"] = count, points, 1.0
+        self._settings["counted"][:count], self._settings["Q"][:count] = counted, Q
         self._low, self._high = self._settings["low"], self._settings["high"]
         self._memory = [np.zeros(size() // 8 + 1) for size in (library.rest_size, library.work_size)]
 

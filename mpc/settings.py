@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .names import channel_intervals, channel_vector, check_names
+from .names import channel_intervals, channel_vector, check_names, is_number
 from .scales import Scales
 from .system import System
 
 # Moving an input by half its box costs this share of an output error of one full range.
 DEFAULT_MOVE_WEIGHT = 0.1
+# Violating a bound by one range costs this many times an error of one range.
+DEFAULT_SOFT_PENALTY = 100.0
 
 
 class Weights(NamedTuple):
@@ -22,13 +24,16 @@ class Weights(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Input box, largest input change per step, and soft output bounds, in physical units."""
+    """Input box, inputs' largest fall (<= 0) and rise per step, soft bounds of outputs and states; physical units."""
 
     u_min: np.ndarray
     u_max: np.ndarray
+    du_min: np.ndarray
     du_max: np.ndarray
     y_min: np.ndarray
     y_max: np.ndarray
+    x_min: np.ndarray
+    x_max: np.ndarray
 
 
 def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scales, price_unit: float = 0.0) -> Weights:
@@ -52,31 +57,67 @@ def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scale
     return Weights(y, u, du)
 
 
-def parse_bounds(system: System, given: Mapping[str, Any] | None) -> Bounds:
-    """{"u": {name: (low, high)}, "du": {name: per step}, "y": {name: (low, high)}}.
+def parse_bounds(system: System, given: Mapping[str, Any] | None, x_names: tuple[str, ...]) -> Bounds:
+    """{"u": {name: (low, high)}, "du": {name: per step}, "y": {name: (low, high)}, "x": {name: (low, high)}}.
+
+    "du" is the largest change per step, or a pair (largest fall < 0, largest rise > 0).
 
     The input bounds default to the system's box and may not leave it: outside, neither the model
-    nor its certificates hold. Output bounds are soft; None leaves a side free.
+    nor its certificates hold. Bounds of outputs and states are soft; None leaves a side free.
 
     Raises: ValueError naming the channel.
     """
     given = {} if given is None else given
-    check_names("bounds", given, ("u", "du", "y"))
-    u_min, u_max = channel_intervals("bounds['u']", given.get("u"), system.u_names, system.u_min, system.u_max)
+    check_names("bounds", given, ("u", "du", "y", "x"))
+    low, high = channel_intervals("bounds['u']", given.get("u"), system.u_names, -np.inf, np.inf)
+    u_min, u_max = np.where(low > -np.inf, low, system.u_min), np.where(high < np.inf, high, system.u_max)
     slack = 1e-9 * (system.u_max - system.u_min)
     for i, name in enumerate(system.u_names):
-        if u_min[i] < system.u_min[i] - slack[i] or u_max[i] > system.u_max[i] + slack[i]:
+        sides, (least, most) = (u_min[i], u_max[i]), (system.u_min[i] - slack[i], system.u_max[i] + slack[i])
+        if min(sides) < least or max(sides) > most:
             raise ValueError(
                 f"bounds['u'] of {name!r} [{u_min[i]:g}, {u_max[i]:g}] leave the box "
                 f"[{system.u_min[i]:g}, {system.u_max[i]:g}] {system.u_units[i]} on which the "
                 "model is valid; tighten them, or identify the model on a wider box"
             )
-    du_max = channel_vector("bounds['du']", given.get("du"), system.u_names, np.inf)
-    for name, rate in zip(system.u_names, du_max, strict=True):
-        if not rate > 0:
-            raise ValueError(f"bounds['du'] of {name!r} is {rate:g}; must be > 0 per step")
+    du_min, du_max = _rates(given.get("du"), system.u_names)
     y_min, y_max = channel_intervals("bounds['y']", given.get("y"), system.y_names, -np.inf, np.inf)
-    return Bounds(u_min, u_max, du_max, y_min, y_max)
+    x_min, x_max = channel_intervals("bounds['x']", given.get("x"), x_names, -np.inf, np.inf)
+    return Bounds(u_min, u_max, du_min, du_max, y_min, y_max, x_min, x_max)
+
+
+def _rates(given: Any, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Largest fall, <= 0, and largest rise of each input; one number is both."""
+    what = "bounds['du']"
+    if given is not None and not isinstance(given, Mapping) and np.ndim(given) < 2:
+        given = dict(zip(names, channel_vector(what, given, names, np.inf), strict=True))
+    pairs = given
+    if isinstance(given, Mapping):
+        check_names(what, given, names)
+        for name, rate in given.items():
+            if is_number(rate) and not rate > 0:
+                raise ValueError(f"{what} of {name!r} is {rate:g}; must be > 0 per step, or a pair (fall, rise)")
+        pairs = {name: (-rate, rate) if is_number(rate) else rate for name, rate in given.items()}
+    du_min, du_max = channel_intervals(what, pairs, names, -np.inf, np.inf)
+    for name, fall, rise in zip(names, du_min, du_max, strict=True):
+        if not (fall <= 0 <= rise and fall < rise):
+            raise ValueError(
+                f"{what} of {name!r} is ({fall:g}, {rise:g}); give (largest fall, largest rise) per step with "
+                "fall <= 0 <= rise, not both 0: an input must be able to stay where it is, and to move"
+            )
+    return du_min, du_max
+
+
+def parse_soft_penalty(given: Any, names: tuple[str, ...]) -> np.ndarray:
+    """One for each output and each state with a bound, DEFAULT_SOFT_PENALTY where a dict leaves one out.
+
+    Raises: ValueError unless they are positive and finite.
+    """
+    penalty = channel_vector("soft_penalty", given, names, DEFAULT_SOFT_PENALTY)
+    for name, c in zip(names, penalty, strict=True):
+        if not 0 < c < np.inf:
+            raise ValueError(f"soft_penalty of {name!r} is {c:g}; it must be positive and finite")
+    return penalty
 
 
 def shifted(bounds: Bounds, v: np.ndarray | float) -> Bounds:
@@ -86,7 +127,7 @@ def shifted(bounds: Bounds, v: np.ndarray | float) -> Bounds:
 
 def limit_input(bounds: Bounds, u: np.ndarray, u_prev: np.ndarray) -> np.ndarray:
     """The input nearest to u that respects the rate from u_prev and, above all, the box."""
-    u = np.minimum(np.maximum(u, u_prev - bounds.du_max), u_prev + bounds.du_max)
+    u = np.minimum(np.maximum(u, u_prev + bounds.du_min), u_prev + bounds.du_max)
     return np.minimum(np.maximum(u, bounds.u_min), bounds.u_max)
 
 

@@ -43,7 +43,7 @@ class NumpySQP:
         self._problem, self._horizon = problem, (h := Horizon(cell, problem, settings))
         self._hard = 2 * h.nv
         self._A = np.vstack([np.eye(h.nv), h.D, np.zeros((h.N * h.ny, h.nv))])
-        self._soft = np.arange(len(self._A)) >= self._hard
+        self._price = np.concatenate([np.full(self._hard, np.inf), np.tile(h.c, h.N)])
         self._box = h.u_low, h.u_high
         self._rows: list[Row] = []
         self._qp: tuple[np.ndarray, ...] = ()
@@ -123,7 +123,7 @@ class NumpySQP:
         """Of all rows, with the inputs' box moved by the disturbance."""
         h, moves = self._horizon, self._horizon.nv // self._horizon.nu
         h.u_low, h.u_high = (side + h.shift for side in self._box)
-        sides = (h.u_low, -h.rate, h.y_low), (h.u_high, h.rate, h.y_high)
+        sides = (h.u_low, h.fall, h.y_low), (h.u_high, h.rise, h.y_high)
         self._low, self._high = (
             np.concatenate([np.tile(side, n) for side, n in zip(s, (moves, moves, h.N), strict=True)]) for s in sides
         )
@@ -131,10 +131,10 @@ class NumpySQP:
     def _limit(self, u: np.ndarray) -> np.ndarray:
         """The moves nearest to u, one after the other, that keep box and rates."""
         h, limited = self._horizon, []
-        last, *bounds = (side.tolist() for side in (h.u_prev, h.rate, h.u_low, h.u_high))
+        last, *bounds = (side.tolist() for side in (h.u_prev, h.fall, h.rise, h.u_low, h.u_high))
         for wanted in u.reshape(-1, h.nu).tolist():
             moved = zip(wanted, last, *bounds, strict=True)
-            last = [min(max(min(max(w, v - rate), v + rate), low), high) for w, v, rate, low, high in moved]
+            last = [min(max(min(max(w, v + fall), v + rise), low), high) for w, v, fall, rise, low, high in moved]
             limited += last
         return np.array(limited)
 
@@ -148,7 +148,7 @@ class NumpySQP:
         at = np.concatenate([U, h.D @ U - h.first, h.y.ravel()])
         low, high = self._low - at, self._high - at
         self._qp = L, g, low, high
-        found = solve_qp(L, g, self._A, low, high, self._soft, h.c, self._rows)
+        found = solve_qp(L, g, self._A, low, high, self._price, self._rows)
         if found is None:
             return None, 0.0, 0.0
         d, self._rows = found
@@ -196,7 +196,7 @@ class NumpySQP:
         bent = (h.simulate(to)[1] - h.y).ravel() - h.JY @ d
         L, g, low, high = self._qp
         low, high = (np.concatenate([side[: self._hard], side[self._hard :] - bent]) for side in (low, high))
-        found = solve_qp(L, g, self._A, low, high, self._soft, h.c, self._rows)
+        found = solve_qp(L, g, self._A, low, high, self._price, self._rows)
         if found is None:
             return None
         corrected, self._rows = found

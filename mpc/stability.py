@@ -12,7 +12,7 @@ from .names import channel_intervals, channel_vector
 from .nmpc import NMPC
 from .record import Record
 from .report import Page
-from .system import System
+from .system import System, state_names
 
 # Solvers leave so large a share of the largest cost undecided.
 UNDECIDED = 1e-6
@@ -29,20 +29,21 @@ class Margin(NamedTuple):
 def cost_decrease(record: Record, controller: NMPC) -> np.ndarray:
     """J(k) - l(k) - J(k+1), (T,): >= 0 is proved with a certified terminal cost, for a model that is right.
 
-    l(k) = |y(k+1) - r|_Q^2 + |u(k) - u(k-1)|_S^2 + soft bounds, of the plan. NaN at the first step and the last, and
-    where the proof says nothing: the reference changes or is out of reach, a step is not ok. For runs without preview
-    of a changing reference, and controllers without a price; below zero stand errors of the model, noise and
+    l(k) = |y(k+1) - r|_Q^2 + |u(k) - u(k-1)|_S^2 + soft bounds of outputs, of the plan. NaN at the first step and the
+    last, and where the proof says nothing: the reference changes or is out of reach, a step is not ok. For runs without
+    preview of a changing reference, and controllers without a price; below zero stand errors of the model, noise and
     disturbances.
     """
-    fall, w, q = np.full(len(record), np.nan), controller.weights, controller._problem
+    fall, w, b, q = np.full(len(record), np.nan), controller.weights, controller.bounds, controller._problem
     for k in range(1, len(record) - 1):
         r = record.reference[k]
         constant = np.array_equal(r, record.reference[k + 1], equal_nan=True)
         if not (constant and record.ok[k : k + 2].all() and record.reachable[k : k + 2].all()):
             continue
-        y, slack = record.predicted[k, 1], q.excess(record.predicted[k, 1]) / q.scales.y_range
+        y = record.predicted[k, 1]
+        slack = np.maximum(0.0, np.maximum(b.y_min - y, y - b.y_max)) / controller.scales.y_range
         cost = np.nansum(w.y * (y - r) ** 2) + (w.du * (record.u[k] - record.u[k - 1]) ** 2).sum()
-        cost += q.soft_penalty * q.cost_unit * (slack + slack**2).sum()
+        cost += q.cost_unit * (q.soft_penalty[: len(y)] * (slack + slack**2)).sum()
         fall[k] = record.cost[k] - cost - record.cost[k + 1]
     return fall
 
@@ -80,7 +81,7 @@ def tube(
     if metric is None:
         raise ValueError("tube: the certificate has no metric P; certify with method='lmi', or give diagonal_metric")
     P, C = np.array(metric, float), readout(system)
-    e = channel_vector("state_error", state_error, tuple(f"x{i + 1}" for i in range(system.nx)), 0.0)
+    e = channel_vector("state_error", state_error, state_names(system), 0.0)
     v = channel_vector("input_error", input_error, system.u_names, 0.0)
     if v.any() and gain is None:
         raise ValueError("tube: input_error needs the certificate's gain, which a metric alone does not have")

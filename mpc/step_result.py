@@ -20,8 +20,8 @@ class StepResult:
     u (nu,) is finite and within the input bounds whatever happened. status begins with "solved",
     "shifted plan", "steady-state target" or "last input", then says what went wrong; ok: nothing
     did. reachable: the reference can be held at rest. cost is inf without a solution; solve_time
-    in s is the wall time of the whole step. violated names the outputs whose soft bounds the plan
-    breaks. predicted is None without a solution. target (ny,): outputs at rest that it aims for, the
+    in s is the wall time of the whole step. violated names the outputs and states whose soft bounds
+    the plan breaks. predicted is None without a solution. target (ny,): outputs at rest that it aims for, the
     nearest to a reference out of reach; None if no rest was found.
     """
 

@@ -47,7 +47,7 @@ class System(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class DiscreteSystem:
-    """A System made of two CasADi functions; see the System protocol for the fields.
+    """A System made of two CasADi functions; see the System protocol for the fields, state_names for x_names.
 
     Raises: ValueError when a shape, a name or the box is inconsistent.
     """
@@ -62,6 +62,7 @@ class DiscreteSystem:
     y_units: tuple[str, ...]
     u_min: np.ndarray
     u_max: np.ndarray
+    x_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in ("x0", "u_min", "u_max"):
@@ -71,6 +72,7 @@ class DiscreteSystem:
         for name in ("u_names", "y_names", "u_units", "y_units"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_system(self)
+        object.__setattr__(self, "x_names", state_names(self))
 
     @property
     def nx(self) -> int:
@@ -102,6 +104,7 @@ def check_system(system: System) -> None:
         "x0": (np.shape(system.x0), (nx,)),
         "u_min": (np.shape(system.u_min), (nu,)),
         "u_max": (np.shape(system.u_max), (nu,)),
+        "x_names": (len(state_names(system)), nx),
         "u_names": (len(system.u_names), nu),
         "u_units": (len(system.u_units), nu),
         "y_names": (len(system.y_names), g.size_out(0)[0]),
@@ -120,6 +123,11 @@ def check_system(system: System) -> None:
             raise ValueError(f"input box of {name!r} is [{low}, {high}]; need finite low < high")
     if not np.isfinite(system.x0).all():
         raise ValueError(f"x0 is {system.x0}, it must be finite")
+
+
+def state_names(system: System) -> tuple[str, ...]:
+    """x_names of a system that has them, else x1, x2, ..."""
+    return tuple(getattr(system, "x_names", None) or (f"x{i + 1}" for i in range(system.f.size1_in(0))))
 
 
 def evaluate(function: ca.Function, *args: Any) -> np.ndarray:
@@ -162,7 +170,7 @@ def linear_system(
 def with_output_disturbance(system: System) -> DiscreteSystem:
     """The system with a constant disturbance on every output, as ny further states.
 
-    x+ = f(x, u),  d+ = d,  y = g(x) + d
+    x+ = f(x, u),  d+ = d,  y = g(x) + d;  the states d are named "d_NAME"
     """
     nx, ny = system.nx, system.ny
     z, u = ca.MX.sym("z", nx + ny), ca.MX.sym("u", system.nu)
@@ -180,4 +188,5 @@ def with_output_disturbance(system: System) -> DiscreteSystem:
         y_units=system.y_units,
         u_min=system.u_min,
         u_max=system.u_max,
+        x_names=(*state_names(system), *(f"d_{name}" for name in system.y_names)),
     )

@@ -135,28 +135,34 @@ def random_qp(seed):
     H, A = rng.normal(size=(n, n)), np.vstack([np.eye(n), rng.normal(size=(m - n, n))])
     middle, width = 0.5 * rng.normal(size=m), rng.uniform(0.1, 1.0, m)
     middle[:n] = 0.0
-    return H @ H.T + 0.1 * np.eye(n), 3 * rng.normal(size=n), A, middle - width, middle + width, np.arange(m) >= n
+    return (
+        H @ H.T + 0.1 * np.eye(n),
+        3 * rng.normal(size=n),
+        A,
+        middle - width,
+        middle + width,
+        np.where(np.arange(m) < n, np.inf, rng.uniform(1.0, 4.0, m)),
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_qp_with_rows_that_give_way_is_the_penalised_problem(seed):
-    H, g, A, low, high, soft = random_qp(seed)
-    c = 2.0
+    H, g, A, low, high, c = random_qp(seed)
     L = np.linalg.cholesky(H)
-    found = solve_qp(L, g, A, low, high, soft, c, [])
+    found = solve_qp(L, g, A, low, high, c, [])
     assert found is not None
     d, work = found
 
     def cost(z):
         d, s = z[:5], z[5:]
-        return 0.5 * d @ H @ d + g @ d + c * (s + s**2).sum()
+        return 0.5 * d @ H @ d + g @ d + c[5:] @ (s + s**2)
 
     rows = [{"type": "ineq", "fun": lambda z: A[5:] @ z[:5] + z[5:] - low[5:]}]
     rows += [{"type": "ineq", "fun": lambda z: high[5:] - A[5:] @ z[:5] + z[5:]}]
     box = [*zip(low[:5], high[:5], strict=True), *[(0, None)] * 4]
     best = minimize(cost, np.zeros(9), bounds=box, constraints=rows, method="SLSQP", options={"ftol": 1e-14})
     assert d == pytest.approx(best.x[:5], abs=1e-5)
-    again = solve_qp(L, g, A, low, high, soft, c, work)
+    again = solve_qp(L, g, A, low, high, c, work)
     assert again is not None and again[0] == pytest.approx(d, abs=1e-9)
 
 

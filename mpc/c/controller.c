@@ -24,20 +24,23 @@ static int take_reference(mpc_t *m, const double *r, int rows) {
 
 /* steady-state target for r (scaled), kept while r and d stay */
 static void aim(mpc_t *m, const double *r) {
-  double wanted[NY], key[2 * NY];
-  memcpy(key, r, NY * sizeof *key);
-  memcpy(key + NY, m->d_n, NY * sizeof *key);
+  double wanted[COUNTED][2], key[2 * NG];
+  memcpy(key, r, NG * sizeof *key);
+  memcpy(key + NG, m->d_n, NG * sizeof *key);
   if (m->kept && !memcmp(key, m->key, sizeof key)) return;
   for (int i = 0; i < target_settings.count; ++i) {
-    int j = target_settings.tracked[i];
-    wanted[i] = r[j] - m->d_n[j];
+    int j = target_settings.counted[i], wide = settings.Q[j] > 0;
+    double low = settings.y_low[j], high = settings.y_high[j];
+    if (wide) low = fmin(low, r[j]), high = fmax(high, r[j]);
+    if (i < target_settings.points) low = high = r[j];
+    wanted[i][0] = low - m->d_n[j], wanted[i][1] = high - m->d_n[j];
   }
   m->kept = m->target_ok = solve_target(&target_settings, &m->target, &m->work, wanted, m->z);
   memcpy(m->key, key, sizeof key);
   outputs_at(m, m->z, m->work.y[0]);
   m->target_reached = m->target_ok;
-  for (int i = 0; i < target_settings.count; ++i) {
-    int j = target_settings.tracked[i];
+  for (int i = 0; i < target_settings.points; ++i) {
+    int j = target_settings.counted[i];
     if (fabs(m->work.y[0][j] + m->d_n[j] - r[j]) > REACHED) m->target_reached = 0;
   }
   weigh_end(m);
@@ -45,9 +48,9 @@ static void aim(mpc_t *m, const double *r) {
 
 /* the target for r brought back into the soft bounds of outputs: beyond, it is not reachable */
 static void aim_within(mpc_t *m, const double *r) {
-  double held[NY];
+  double held[NG];
   int beyond = 0;
-  for (int j = 0; j < NY; ++j) {
+  for (int j = 0; j < NG; ++j) {
     held[j] = r[j] - excess(&settings, j, r[j]);
     if (settings.Q[j] > 0 && fabs(held[j] - r[j]) > REACHED) beyond = 1;
   }
@@ -109,7 +112,7 @@ static int choose(mpc_t *m, int rung, double *u) {
                     : rung == MPC_SHIFTED_PLAN          ? m->u_plan[0][i]
                     : rung == MPC_STEADY_STATE_TARGET   ? unscaled_u(i, m->z[NX + i])
                                                         : last;
-    u[i] = clip(clip(wanted, last - u_rate[i], last + u_rate[i]), u_min[i], u_max[i]);
+    u[i] = clip(clip(wanted, last + u_fall[i], last + u_rise[i]), u_min[i], u_max[i]);
   }
   return rung;
 }
@@ -123,9 +126,9 @@ static void remember(mpc_t *m, int is_new) {
     for (int k = 0; k < N; ++k)
       for (int j = 0; j < NY; ++j) m->y_plan[k][j] = y_mid[j] + y_range[j] * m->work.y_try[k][j];
   }
-  for (int j = 0; j < NY; ++j) m->violated[j] = 0;
+  for (int j = 0; j < NG; ++j) m->violated[j] = 0;
   for (int k = 0; is_new && k < N; ++k)
-    for (int j = 0; j < NY; ++j) m->violated[j] |= fabs(excess(&settings, j, m->work.y_try[k][j])) > VIOLATED;
+    for (int j = 0; j < NG; ++j) m->violated[j] |= fabs(excess(&settings, j, m->work.y_try[k][j])) > VIOLATED;
   if (!m->has_plan) return;
   memmove(m->u_plan[0], m->u_plan[1], (N - 1) * sizeof m->u_plan[0]);
   for (int i = 0; m->target_ok && i < NU; ++i) m->u_plan[N - 1][i] = unscaled_u(i, m->z[NX + i]);
@@ -133,7 +136,7 @@ static void remember(mpc_t *m, int is_new) {
 }
 
 static int advance_controller(mpc_t *m, const double *y, const double *r, int rows, double *u) {
-  double y_n[NY];
+  double y_n[NG] = {0};
   for (int j = 0; j < NY; ++j) y_n[j] = (y[j] - y_mid[j]) / y_range[j];
   int complete = observe(m, y_n), lost = take_reference(m, r, rows);
   if (!m->has_u) {

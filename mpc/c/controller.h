@@ -23,7 +23,7 @@ typedef struct {
   /* of the last step: read them as you like */
   int status, ok;       /* one of the above; ok: 0 if anything went wrong */
   int reachable;        /* the reference can be held at rest */
-  int violated[NY];     /* outputs whose soft bounds the plan breaks */
+  int violated[NG];     /* outputs whose soft bounds the plan breaks, and behind them states that have bounds */
   int iterations;       /* of the solver */
   double cost;          /* of the plan, infinite without one */
   double u[NU];         /* input that is held */
@@ -32,7 +32,7 @@ typedef struct {
   double y_plan[N][NY]; /* and where that leads, without the disturbance's change */
   /* the controller's own */
   int started, has_u, has_plan, left, kept, target_ok, target_reached;
-  double x[NX], y[NY], e[NY], d_n[NY], u_prev[NU], r[N + 1][NY], r_last[NY], key[2 * NY], z[NZ], U[NV], best[NV];
+  double x[NX], y[NG], e[NY], d_n[NG], u_prev[NU], r[N + 1][NG], r_last[NY], key[2 * NG], z[NZ], U[NV], best[NV];
   double A[NX * NX], T[NX * NX];
   Now now;
   Target target;

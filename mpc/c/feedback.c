@@ -11,8 +11,8 @@ static void move_start(const Now *p, Work *w) {
     memset(next, 0, sizeof next);
     add_product(NX, NX, 1, w->J[k], dx, NX, next, NX);
     for (int i = 0; i < NX; ++i) w->x[k + 1][i] += next[i];
-    for (int j = 0; j < NY; ++j) w->y[k][j] += p->d[j] - w->d[j];
-    add_product(NY, NX, 1, w->C[k], next, NX, w->y[k], NY);
+    for (int j = 0; j < NG; ++j) w->y[k][j] += p->d[j] - w->d[j];
+    add_product(NG, NX, 1, w->C[k], next, NX, w->y[k], NG);
     memcpy(dx, next, sizeof next);
   }
   memcpy(w->d, p->d, sizeof p->d);

@@ -21,7 +21,10 @@ static double excess(const Settings *s, int j, double y) {
   return y > s->y_high[j] ? y - s->y_high[j] : y < s->y_low[j] ? y - s->y_low[j] : 0;
 }
 
-static double price(const Settings *s, double e) { return s->penalty * (fabs(e) + e * e); }
+static double price(const Settings *s, int j, double y) {
+  double e = excess(s, j, y);
+  return s->penalty[j] * (fabs(e) + e * e);
+}
 
 static double terminal(const Now *p, const double *x, double *gradient) {
   double e[NX], sum = 0;
@@ -31,12 +34,12 @@ static double terminal(const Now *p, const double *x, double *gradient) {
   return sum;
 }
 
-static double cost(const Settings *s, const Now *p, Work *w, const double *U, double (*x)[NX], double (*y)[NY]) {
+static double cost(const Settings *s, const Now *p, Work *w, const double *U, double (*x)[NX], double (*y)[NG]) {
   double sum = terminal(p, x[N], w->back) + p->hold * sum_squares(NU, s->S, p->u_s, move(U, N - 1));
   for (int k = 0; k < N; ++k) {
-    sum += sum_squares(NY, s->Q, y[k], p->r[k]) + sum_squares(NU, s->R, move(U, k), p->u_s);
+    sum += sum_squares(NG, s->Q, y[k], p->r[k]) + sum_squares(NU, s->R, move(U, k), p->u_s);
     sum += sum_squares(NU, s->S, move(U, k), k ? move(U, k - 1) : p->u_prev);
-    for (int j = 0; j < NY; ++j) sum += price(s, excess(s, j, y[k][j]));
+    for (int j = 0; j < NG; ++j) sum += price(s, j, y[k][j]);
   }
   return sum;
 }
@@ -46,7 +49,7 @@ static void call(Work *w, int (*f)(const double **, double **, long long *, doub
 }
 
 static void shift_output(const Now *p, double *y) {
-  for (int j = 0; j < NY; ++j) y[j] += p->d[j];
+  for (int j = 0; j < NG; ++j) y[j] += p->d[j];
 }
 
 static void roll(const Now *p, Work *w, const double *U) {
@@ -73,10 +76,10 @@ static void linearise(const Now *p, Work *w, const double *U) {
     add_product(NX, NX, cols, w->J[k], w->Z[k], NZ, w->Z[k + 1], NZ);
     for (int i = 0; i < NU; ++i)
       for (int j = 0; j < NX; ++j) w->Z[k + 1][(cols - NU + i) * NZ + j] += w->J[k][(NX + i) * NX + j];
-    for (int j = 0; j < NY; ++j) {
+    for (int j = 0; j < NG; ++j) {
       double c[NX];
-      for (int l = 0; l < NX; ++l) c[l] = w->C[k][l * NY + j];
-      double *row = w->q.JY[k * NY + j];
+      for (int l = 0; l < NX; ++l) c[l] = w->C[k][l * NG + j];
+      double *row = w->q.JY[k * NG + j];
       memset(row, 0, NV * sizeof *row);
       for (int v = 0; v < cols; ++v) row[v] = dot(NX, c, w->Z[k + 1] + v * NZ);
     }
@@ -99,8 +102,8 @@ static void gauss_newton(const Settings *s, const Now *p, Work *w) {
   for (int v = 0; v < NZ * NV; ++v) w->WZ[v] *= 2;
   add_gram(NZ, NV, w->Z[N], w->WZ, w->T, q->H);
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      const double *row = q->JY[k * NY + j];
+    for (int j = 0; j < NG; ++j) {
+      const double *row = q->JY[k * NG + j];
       for (int v = 0; v < NU * (block[k] + 1); ++v) {
         double factor = 2 * s->Q[j] * row[v];
         for (int l = 0; l <= v; ++l) q->H[v * NV + l] += factor * row[l];
@@ -124,8 +127,8 @@ static void gradient(const Settings *s, const Now *p, Work *w, const double *U) 
   terminal(p, w->x[N], w->back);
   for (int v = 0; v < NV; ++v) g[v] = dot(NX, w->back, w->Z[N] + v * NZ);
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      const double *row = w->q.JY[k * NY + j];
+    for (int j = 0; j < NG; ++j) {
+      const double *row = w->q.JY[k * NG + j];
       double e = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
       for (int v = 0; v < NU * (block[k] + 1); ++v) g[v] += e * row[v];
     }
@@ -145,10 +148,10 @@ static void gradient(const Settings *s, const Now *p, Work *w, const double *U) 
 static void curvature(const Settings *s, const Now *p, Work *w, const double *U) {
   QP *q = &w->q;
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) w->mu[k][j] = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
+    for (int j = 0; j < NG; ++j) w->mu[k][j] = 2 * s->Q[j] * (w->y[k][j] - p->r[k][j]);
   for (int i = 0; i < q->count; ++i) {
     int r = q->row[i] - NV - RATES;
-    if (r >= 0) w->mu[r / NY][r % NY] += q->side[i] * q->nu[i];
+    if (r >= 0) w->mu[r / NG][r % NG] += q->side[i] * q->nu[i];
   }
   memset(w->E, 0, sizeof w->E);
   terminal(p, w->x[N], w->lam);
@@ -159,7 +162,7 @@ static void curvature(const Settings *s, const Now *p, Work *w, const double *U)
     memset(w->WZ, 0, sizeof w->WZ);
     add_product(NZ, NZ, cols, w->W, w->Z[k], NZ, w->WZ, NZ);
     add_gram(NZ, cols, w->Z[k], w->WZ, w->T, w->E);
-    for (int i = 0; i < NX; ++i) w->lam[i] += dot(NY, w->C[k] + i * NY, w->mu[k]);
+    for (int i = 0; i < NX; ++i) w->lam[i] += dot(NG, w->C[k] + i * NG, w->mu[k]);
     for (int i = 0; i < NX; ++i) w->back[i] = dot(NX, w->J[k] + i * NX, w->lam);
     memcpy(w->lam, w->back, sizeof w->lam);
   }

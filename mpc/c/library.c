@@ -6,7 +6,7 @@ size_t rows_offset(void) { return offsetof(Work, q.row); }
 size_t rows_end(void) { return offsetof(Work, q.count) + sizeof(int); }
 
 /* moves (NV), first guess and result; states and outputs along them */
-typedef struct { double U[NV], x[N * NX], y[N * NY]; } Plan;
+typedef struct { double U[NV], x[N * NX], y[N * NG]; } Plan;
 
 static int give(const Work *w, int status, Plan *plan) {
   if (status == BROKEN) return status;
@@ -28,7 +28,7 @@ int finish(const Settings *s, const Now *p, Work *w, Plan *plan, double *report,
 }
 
 /* the rest point z (NX + NU) that is wanted, or the nearest one, from the previous one; 0 if none was found */
-int find_rest(const TargetSettings *t, Target *m, Work *w, const double *wanted, double *z) {
+int find_rest(const TargetSettings *t, Target *m, Work *w, double (*wanted)[2], double *z) {
   return solve_target(t, m, w, wanted, z);
 }
 size_t rest_size(void) { return sizeof(Target); }

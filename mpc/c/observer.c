@@ -10,7 +10,7 @@ static void outputs_at(mpc_t *m, const double *x, double *y) {
 
 /* x+ = f(x, u) where that is finite */
 static void advance(mpc_t *m, const double *u) {
-  double x_next[NX], y[NY];
+  double x_next[NX], y[NG];
   m->work.arg[0] = m->x, m->work.arg[1] = u, m->work.res[0] = x_next, m->work.res[1] = y;
   call(&m->work, model_roll);
   if (all_finite(NX, x_next)) memcpy(m->x, x_next, sizeof x_next);
@@ -34,11 +34,11 @@ static void rest_at_input(mpc_t *m) {
 
 /* x that explains the measurement y (scaled, NaN where missing) at rest */
 static void rest_at_output(mpc_t *m, const double *y) {
-  double wanted[NY], z[NZ];
+  double wanted[COUNTED][2], z[NZ];
   outputs_at(m, m->x, m->y);
   for (int i = 0; i < rest_settings.count; ++i) {
-    int j = rest_settings.tracked[i];
-    wanted[i] = rest_settings.share[j] * (isfinite(y[j]) ? y[j] : m->y[j]);
+    int j = rest_settings.counted[i];
+    wanted[i][0] = wanted[i][1] = rest_settings.share[j] * (isfinite(y[j]) ? y[j] : m->y[j]);
   }
   memcpy(z, rest_start, sizeof z);
   if (solve_target(&rest_settings, &m->target, &m->work, wanted, z)) memcpy(m->x, z, sizeof m->x);

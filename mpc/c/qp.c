@@ -85,13 +85,16 @@ static void leave(QP *q, int i) {
   for (int k = 0; k < n; ++k) memmove(&q->G[k][i], &q->G[k][i + 1], (n - i) * sizeof(double));
 }
 
+/* the multiplier at which row r gives way, for prices c of the outputs */
+static double limit_of(int r, const double *c) { return r < NV + RATES ? 1e300 : c[(r - NV - RATES) % NG]; }
+
 /* multipliers go towards the solution of the equations at work; 1 if one stopped them on the way */
-static int blocked(QP *q, double c) {
+static int blocked(QP *q, const double *c) {
   int n = q->count, who = -1;
   for (int i = 0; i < n; ++i) {
     memcpy(q->K[i], q->G[i], n * sizeof(double));
     double give = EPS * (1 + q->G[i][i]);
-    q->K[i][i] += q->yields[i] ? 0.5 / c : give;
+    q->K[i][i] += q->yields[i] ? 0.5 / limit_of(q->row[i], c) : give;
     q->next[i] = -q->b[i] + (q->yields[i] ? 0.5 : give * q->nu[i]);
   }
   if (!cholesky(n, ROWS, q->K[0], q->K[0])) return -1;
@@ -99,8 +102,8 @@ static int blocked(QP *q, double c) {
   backward(n, ROWS, q->K[0], q->next);
   double step = 1;
   for (int i = 0; i < n; ++i) {
-    int soft = q->row[i] >= NV + RATES;
-    double low = q->yields[i] ? c : 0, high = soft && !q->yields[i] ? c : 1e300, to = q->next[i];
+    double most = limit_of(q->row[i], c), to = q->next[i];
+    double low = q->yields[i] ? most : 0, high = q->yields[i] ? 1e300 : most;
     double end = to < low ? low : to > high ? high : to;
     if (end == to) continue;
     double part = (end - q->nu[i]) / (to - q->nu[i]);
@@ -111,7 +114,7 @@ static int blocked(QP *q, double c) {
   int soft = q->row[who] >= NV + RATES;
   if (soft && (q->yields[who] || q->next[who] > q->nu[who])) {
     q->yields[who] = !q->yields[who];
-    q->nu[who] = c;
+    q->nu[who] = limit_of(q->row[who], c);
   } else leave(q, who);
   return 1;
 }
@@ -134,7 +137,7 @@ static int worst(QP *q, int *side) {
 }
 
 /* q->L is the factor of H. The rows at work are those of the last call. 1 if solved. */
-static int qp_solve(QP *q, double c) {
+static int qp_solve(QP *q, const double *c) {
   int old = q->count, row[ROWS], side[ROWS];
   memcpy(row, q->row, sizeof row);
   memcpy(side, q->side, sizeof side);

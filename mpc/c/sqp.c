@@ -21,7 +21,7 @@ static void limit(const Settings *s, const Now *p, double *U) {
   for (int v = 0; v < NV; ++v) {
     int i = v % NU;
     double last = v < NU ? p->u_prev[i] : U[v - NU];
-    U[v] = clip(clip(U[v], last - s->rate[i], last + s->rate[i]), s->u_low[i] + p->shift[i], s->u_high[i] + p->shift[i]);
+    U[v] = clip(clip(U[v], last + s->fall[i], last + s->rise[i]), s->u_low[i] + p->shift[i], s->u_high[i] + p->shift[i]);
   }
 }
 
@@ -31,11 +31,12 @@ static void set_rows(const Settings *s, const Now *p, Work *w, const double *U) 
     int i = v % NU, r = NV + v;
     double du = U[v] - (v < NU ? p->u_prev[i] : U[v - NU]);
     q->low[v] = s->u_low[i] + p->shift[i] - U[v], q->high[v] = s->u_high[i] + p->shift[i] - U[v];
-    q->low[r] = s->rate[i] > 1e299 ? -1e300 : -s->rate[i] - du, q->high[r] = s->rate[i] > 1e299 ? 1e300 : s->rate[i] - du;
+    q->low[r] = s->fall[i] < -1e299 ? -1e300 : s->fall[i] - du;
+    q->high[r] = s->rise[i] > 1e299 ? 1e300 : s->rise[i] - du;
   }
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      int r = NV + RATES + k * NY + j;
+    for (int j = 0; j < NG; ++j) {
+      int r = NV + RATES + k * NG + j;
       q->low[r] = s->y_low[j] < -1e299 ? -1e300 : s->y_low[j] - w->y[k][j];
       q->high[r] = s->y_high[j] > 1e299 ? 1e300 : s->y_high[j] - w->y[k][j];
     }
@@ -98,9 +99,9 @@ static double promised(const Settings *s, Work *w, double *slope) {
     quadratic += q->d[v] * dot(v, q->H + v * NV, q->d);
   }
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      double y = w->y[k][j], to = y + dot(NV, q->JY[k * NY + j], q->d);
-      *slope += price(s, excess(s, j, to)) - price(s, excess(s, j, y));
+    for (int j = 0; j < NG; ++j) {
+      double y = w->y[k][j], to = y + dot(NV, q->JY[k * NG + j], q->d);
+      *slope += price(s, j, to) - price(s, j, y);
     }
   return *slope + quadratic;
 }
@@ -119,15 +120,15 @@ static int pays(const Settings *s, const Now *p, Work *w, const double *U, doubl
    Outputs held at a bound leave it by the model's curvature, and its steep price then forbids the steps of Newton's
    method, however near the optimum. 0 if no soft row is at work, or none can be found.
    Reference: Maratos (1978); Fletcher (1982), Lecture Notes in Mathematics 912, 85-114. */
-static int correct(Work *w, double c) {
+static int correct(Work *w, const double *c) {
   QP *q = &w->q;
   int soft = 0;
   for (int i = 0; i < q->count; ++i) soft = soft || q->row[i] >= NV + RATES;
   if (!soft) return 0;
   for (int k = 0; k < N; ++k)
-    for (int j = 0; j < NY; ++j) {
-      int r = NV + RATES + k * NY + j;
-      double bent = w->y_try[k][j] - w->y[k][j] - dot(NV, q->JY[k * NY + j], q->d);
+    for (int j = 0; j < NG; ++j) {
+      int r = NV + RATES + k * NG + j;
+      double bent = w->y_try[k][j] - w->y[k][j] - dot(NV, q->JY[k * NG + j], q->d);
       if (q->low[r] > -1e299) q->low[r] -= bent;
       if (q->high[r] < 1e299) q->high[r] -= bent;
     }

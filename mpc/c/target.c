@@ -1,8 +1,10 @@
-/* Steady-state target: x = f(x, u), y = g(x) as wanted, u in its box; else the nearest y. All scaled.
+/* Steady-state target: x = f(x, u), y = g(x) in the intervals wanted (low, high), u in its box; else the nearest y.
+   All scaled.
    The text of target.py and nearest.py in C. */
 
 #define NEWTON_STEPS 10
 #define ROOT 1e-10
+#define WITHIN 1e-9 /* an output so little out of its bounds is in them */
 #define PROXIMAL 1e-8 /* weight of staying near the previous input */
 #define AT_REST 1e-12 /* error of x = f(x, u) */
 #define SETTLED 1e-16 /* promised decrease that ends the iterations */
@@ -17,17 +19,17 @@ static int all_finite(int n, const double *a) {
   return 1;
 }
 
-/* f, y in units of the target's range, J and C of its tracked outputs, at (x, u); 0 if any is not finite */
+/* f, y in units of the target's range, J and C of the outputs that count, at (x, u); 0 if any is not finite */
 static int cell_at(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u) {
-  double y[NY], C[NY * NX];
+  double y[NG], C[NG * NX];
   work->arg[0] = x, work->arg[1] = u;
   work->res[0] = w->f, work->res[1] = y, work->res[2] = w->J, work->res[3] = C;
   call(work, model_cell);
-  if (!all_finite(NX, w->f) || !all_finite(NY, y) || !all_finite(NX * NZ, w->J)) return 0;
+  if (!all_finite(NX, w->f) || !all_finite(NG, y) || !all_finite(NX * NZ, w->J)) return 0;
   for (int i = 0; i < t->count; ++i) {
-    int j = t->tracked[i];
+    int j = t->counted[i];
     w->y[i] = t->share[j] * y[j];
-    for (int k = 0; k < NX; ++k) w->C[i][k] = t->share[j] * C[k * NY + j];
+    for (int k = 0; k < NX; ++k) w->C[i][k] = t->share[j] * C[k * NG + j];
   }
   return all_finite(t->count * NX, w->C[0]);
 }
@@ -38,23 +40,29 @@ static double largest(int n, const double *a) {
   return most;
 }
 
-/* z (NX + NU) becomes a root of [f - x; y - wanted] inside the box; 0 if there is none nearby */
-static int root(const TargetSettings *t, Target *w, Work *work, const double *wanted, double *z) {
-  int m = NX + t->count;
+/* how far the outputs that count are out of their intervals; whether all are within a margin */
+static int errors(const TargetSettings *t, Target *w, double (*wanted)[2], double margin) {
+  for (int i = 0; i < t->count; ++i) w->e[i] = w->y[i] - clip(w->y[i], wanted[i][0], wanted[i][1]);
+  return !(largest(t->count, w->e) > margin);
+}
+
+/* z (NX + NU) becomes a root of [f - x; y - wanted] inside box and bounds; 0 if there is none nearby */
+static int root(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
+  int m = NX + t->points;
   for (int turn = 0; turn < NEWTON_STEPS; ++turn) {
     if (!cell_at(t, w, work, z, z + NX)) return 0;
     for (int i = 0; i < NX; ++i) {
       w->residual[i] = w->f[i] - z[i];
       for (int j = 0; j < NZ; ++j) w->M[i * NZ + j] = w->J[j * NX + i] - (i == j);
     }
-    for (int i = 0; i < t->count; ++i) {
-      w->residual[NX + i] = w->y[i] - wanted[i];
+    for (int i = 0; i < t->points; ++i) {
+      w->residual[NX + i] = w->y[i] - wanted[i][0];
       for (int j = 0; j < NZ; ++j) w->M[(NX + i) * NZ + j] = dot(NX, w->C[i], w->J + j * NX);
     }
     if (largest(m, w->residual) < ROOT) {
       for (int i = 0; i < NU; ++i)
         if (z[NX + i] < t->low[i] || z[NX + i] > t->high[i]) return 0;
-      return 1;
+      return errors(t, w, wanted, WITHIN);
     }
     if (m < NZ) {
       if (!least_norm(m, NZ, w->M, w->L, w->residual, w->step)) return 0;
@@ -77,13 +85,14 @@ static int factor_rest(Target *w) {
 
 /* x becomes the rest state at u, by Newton's method; f, y, J, C are those there; the cost, or infinity */
 static double settle(const TargetSettings *t, Target *w, Work *work, const double *u, const double *u_last,
-                     const double *wanted, double *x) {
+                     double (*wanted)[2], double *x) {
   for (int turn = 0; turn < REST_STEPS; ++turn) {
     if (!cell_at(t, w, work, x, u)) return INFINITY;
     for (int i = 0; i < NX; ++i) w->residual[i] = w->f[i] - x[i];
     if (largest(NX, w->residual) <= AT_REST * (1 + largest(NX, x))) {
       double cost = 0;
-      for (int i = 0; i < t->count; ++i) cost += t->Q[i] * (w->y[i] - wanted[i]) * (w->y[i] - wanted[i]);
+      errors(t, w, wanted, 0);
+      for (int i = 0; i < t->count; ++i) cost += t->Q[i] * w->e[i] * w->e[i];
       for (int i = 0; i < NU; ++i) cost += PROXIMAL * (u[i] - u_last[i]) * (u[i] - u_last[i]);
       return cost;
     }
@@ -96,8 +105,8 @@ static double settle(const TargetSettings *t, Target *w, Work *work, const doubl
 
 /* gradient and Hessian of the reduced cost at rest (x, u), with and without the model's curvature; 0 if singular */
 static int reduce(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u, const double *u_last,
-                  const double *wanted) {
-  double mu[NY] = {0}, pull[NY], lam[NX], back[NX] = {0};
+                  double (*wanted)[2]) {
+  double mu[NG] = {0}, pull[COUNTED], lam[NX], back[NX] = {0};
   if (!factor_rest(w)) return 0;
   for (int a = 0; a < NU; ++a) {
     double *z = w->Z + a * NZ;
@@ -107,7 +116,7 @@ static int reduce(const TargetSettings *t, Target *w, Work *work, const double *
     w->gradient[a] = 2 * PROXIMAL * (u[a] - u_last[a]);
   }
   for (int i = 0; i < t->count; ++i) {
-    mu[t->tracked[i]] = t->share[t->tracked[i]] * (pull[i] = 2 * t->Q[i] * (w->y[i] - wanted[i]));
+    mu[t->counted[i]] += t->share[t->counted[i]] * (pull[i] = 2 * t->Q[i] * w->e[i]);
     for (int k = 0; k < NX; ++k) back[k] += w->C[i][k] * pull[i];
     for (int a = 0; a < NU; ++a) w->G[i * NU + a] = dot(NX, w->C[i], w->Z + a * NZ);
     for (int a = 0; a < NU; ++a) w->gradient[a] += w->G[i * NU + a] * pull[i];
@@ -119,7 +128,8 @@ static int reduce(const TargetSettings *t, Target *w, Work *work, const double *
   for (int a = 0; a < NU; ++a)
     for (int b = 0; b < NU; ++b) {
       double sum = 2 * PROXIMAL * (a == b), bend = 0;
-      for (int i = 0; i < t->count; ++i) sum += 2 * t->Q[i] * w->G[i * NU + a] * w->G[i * NU + b];
+      for (int i = 0; i < t->count; ++i)
+        if (w->e[i] != 0 || wanted[i][0] == wanted[i][1]) sum += 2 * t->Q[i] * w->G[i * NU + a] * w->G[i * NU + b];
       for (int k = 0; k < NZ; ++k) bend += w->Z[a * NZ + k] * dot(NZ, work->W + k * NZ, w->Z + b * NZ);
       w->convex[a * NU + b] = sum, w->curved[a * NU + b] = sum + bend;
     }
@@ -151,7 +161,7 @@ static void choose_step(const TargetSettings *t, const Target *w, const double *
 }
 
 /* z becomes the rest point nearest to wanted; 0 if the states come to no rest */
-static int nearest(const TargetSettings *t, Target *w, Work *work, const double *wanted, double *z) {
+static int nearest(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
   double u[NU], u_last[NU], to[NU], d[NU], x[NX], x_to[NX], promised, cost;
   for (int i = 0; i < NU; ++i) u[i] = u_last[i] = clip(z[NX + i], t->low[i], t->high[i]);
   memcpy(x, z, sizeof x);
@@ -186,11 +196,12 @@ static int nearest(const TargetSettings *t, Target *w, Work *work, const double 
 }
 
 /* z from the previous one; 0 if no rest point was found, and z stays */
-static int solve_target(const TargetSettings *t, Target *w, Work *work, const double *wanted, double *z) {
+static int solve_target(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
   memcpy(w->z, z, sizeof w->z);
-  if (all_finite(t->count, wanted) && t->count <= NU && root(t, w, work, wanted, w->z)) {
+  if (!all_finite(2 * t->count, wanted[0])) return 0;
+  if (t->points <= NU && root(t, w, work, wanted, w->z)) {
     memcpy(z, w->z, sizeof w->z);
     return 1;
   }
-  return all_finite(t->count, wanted) && nearest(t, w, work, wanted, z);
+  return nearest(t, w, work, wanted, z);
 }

@@ -1,10 +1,11 @@
 /* What the search for a steady-state target is given, and keeps in memory. */
+#define COUNTED (2 * NG)
 typedef struct {
-  int count, tracked[NY];
-  double Q[NY], low[NU], high[NU], share[NY];
+  int count, points, counted[COUNTED]; /* the first so many outputs have points to be at, the others intervals */
+  double Q[COUNTED], low[NU], high[NU], share[NG];
 } TargetSettings;
 typedef struct {
-  double f[NX], y[NY], J[NX * NZ], C[NY][NX], M[NZ * NZ], L[NZ * NZ], Z[NU * NZ], G[NY * NU];
-  double residual[NX + NY], step[NZ], z[NZ], gradient[NU], convex[NU * NU], curved[NU * NU];
+  double f[NX], y[COUNTED], e[COUNTED], J[NX * NZ], C[COUNTED][NX], M[NZ * NZ], L[NZ * NZ], Z[NU * NZ], G[COUNTED * NU];
+  double residual[NX + NG], step[NZ], z[NZ], gradient[NU], convex[NU * NU], curved[NU * NU];
   int pivot[NZ];
 } Target;

@@ -11,10 +11,10 @@ static void weigh_end(mpc_t *m) {
   memcpy(A, w->J[0], sizeof m->A);
   memset(P, 0, sizeof m->now.P);
   m->now.hold = 0;
-  if (!m->target_ok || !all_finite(NX * NX, A) || !all_finite(NY * NX, C)) return;
+  if (!m->target_ok || !all_finite(NX * NX, A) || !all_finite(NG * NX, C)) return;
   for (int a = 0; a < NX; ++a)
     for (int b = 0; b < NX; ++b)
-      for (int j = 0; j < NY; ++j) P[a * NX + b] += settings.Q[j] * C[a * NY + j] * C[b * NY + j];
+      for (int j = 0; j < NG; ++j) P[a * NX + b] += settings.Q[j] * C[a * NG + j] * C[b * NG + j];
   for (int turn = 0; turn < DOUBLINGS; ++turn) {
     double size = largest(NX * NX, A);
     if (size < 1e-9) {

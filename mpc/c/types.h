@@ -1,25 +1,25 @@
-/* What the condensed solver keeps in memory; sizes are macros: N stages, NX states, NU inputs, NY outputs, NB moves,
+/* What the condensed solver keeps in memory; sizes are macros: N stages, NX states, NU inputs, NG outputs (entries of g), NB moves,
    NV = NB NU unknowns; SZ_ARG, SZ_RES, SZ_IW, SZ_W of the model's functions. Columns one after the other. */
 #define NZ (NX + NU)
 #define RATES (NB * NU)
-#define ROWS (NV + RATES + N * NY)
+#define ROWS (NV + RATES + N * NG)
 typedef struct {
   double H[NV * NV], L[NV * NV], g[NV], d[NV], v[NV], w[NV];
-  double low[ROWS], high[ROWS], JY[N * NY][NV];
+  double low[ROWS], high[ROWS], JY[N * NG][NV];
   double M[ROWS][NV], G[ROWS][ROWS], K[ROWS][ROWS], nu[ROWS], next[ROWS], b[ROWS];
   int row[ROWS], side[ROWS], yields[ROWS], at_work[ROWS], count;
 } QP;
 typedef struct {
-  double Q[NY], R[NU], S[NU], penalty, u_low[NU], u_high[NU], rate[NU], y_low[NY], y_high[NY];
+  double Q[NG], R[NU], S[NU], penalty[NG], u_low[NU], u_high[NU], fall[NU], rise[NU], y_low[NG], y_high[NG];
 } Settings;
 typedef struct {
-  double x[NX], u_prev[NU], d[NY], r[N][NY], x_s[NX], u_s[NU], shift[NU], P[NX * NX], hold;
+  double x[NX], u_prev[NU], d[NG], r[N][NG], x_s[NX], u_s[NU], shift[NU], P[NX * NX], hold;
 } Now;
 typedef struct {
   QP q;
-  double J[N][NX * NZ], C[N][NY * NX], Z[N + 1][NZ * NV], W[NZ * NZ], WZ[NZ * NV], T[NZ * NV], E[NV * NV], A[NV * NV], V[NV * NV];
-  double d[NY]; /* that y was computed with */
-  double x[N + 1][NX], y[N][NY], x_try[N + 1][NX], y_try[N][NY], U_try[NV], mu[N][NY], lam[NX], back[NX];
+  double J[N][NX * NZ], C[N][NG * NX], Z[N + 1][NZ * NV], W[NZ * NZ], WZ[NZ * NV], T[NZ * NV], E[NV * NV], A[NV * NV], V[NV * NV];
+  double d[NG]; /* that y was computed with */
+  double x[N + 1][NX], y[N][NG], x_try[N + 1][NX], y_try[N][NG], U_try[NV], mu[N][NG], lam[NX], back[NX];
   double fw[SZ_W + 1];
   const double *arg[SZ_ARG + 1];
   double *res[SZ_RES + 1];
