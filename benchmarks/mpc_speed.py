@@ -5,8 +5,10 @@
 A GRU with nu = ny = 2, N = 20, tracking and move weights, input box, set-point steps. All see the same states, move by
 move, of the loop that IPOPT's plain formulation closes, and start warm; the median over the steps, interleaved, one
 thread. A row counts only if its worst cost is within 1e-6 of the best found (the real-time iteration's is printed).
-Rivals: do-mpc 5 (named as absent if it is not installed), multiple shooting written by hand for IPOPT. l4casadi and
-acados are not compared, and named so.
+Rivals: multiple shooting written by hand for IPOPT; do-mpc 5; the hand-written one with the cell in torch, called by
+l4casadi 2 for all stages at once, and Gauss-Newton's Hessian. Those that are not installed are named as absent; acados
+is not compared, and named so. l4casadi is built from its source, beside torch, scikit-build, ninja and cmake < 4:
+pip install --no-build-isolation --no-deps l4casadi
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import casadi as ca
 import numpy as np
+import torch
 
 import mpc.compiled
 from mpc import NMPC
@@ -40,10 +43,14 @@ Q, S = 1.0, 0.1  # weights on outputs and moves, all quantities of order one
 QUIET = {"ipopt.print_level": 0, "ipopt.sb": "yes", "print_time": False}
 
 
+def cell(size):
+    return GRU(2, 2, size, seed=1)
+
+
 def model(size):
     scaler = Scaler(u_mid=[0, 0], u_half=[1, 1], y_mean=[0, 0], y_std=[1, 1])
     names = dict(u_names=("a", "b"), y_names=("y", "z"), u_units=("-", "-"), y_units=("-", "-"))
-    return IdentifiedModel(GRU(2, 2, size, seed=1), scaler, 1.0, **names).to_casadi()
+    return IdentifiedModel(cell(size), scaler, 1.0, **names).to_casadi()
 
 
 def ours(system, **options):
@@ -66,15 +73,21 @@ def without_compiler(system):
 
 
 def plain(system):
-    """Multiple shooting with CasADi's own derivatives, started from its last solution one step later."""
+    """CasADi's own derivatives, the first and the second."""
+    return shooting(system, lambda X, U: ca.horzcat(*(system.f(X[:, k], U[:, k]) for k in range(N))), {})
+
+
+def shooting(system, stages, options):
+    """Multiple shooting, started from its last solution one step later; stages: X (nx, N), U (nu, N) -> all x_next."""
     U, X, p = ca.MX.sym("U", 2, N), ca.MX.sym("X", system.nx, N), ca.MX.sym("p", system.nx + 4)
-    x, last, r, cost, defects = p[:-4], p[-4:-2], p[-2:], 0, []
+    x, last, r, cost = p[:-4], p[-4:-2], p[-2:], 0
     for k in range(N):
-        defects.append(system.f(x, U[:, k]) - X[:, k])
         cost += Q * ca.sumsqr(system.g(X[:, k]) - r) + S * ca.sumsqr(U[:, k] - last)
-        x, last = X[:, k], U[:, k]
-    nlp = {"x": ca.veccat(U, X), "p": p, "f": cost, "g": ca.vertcat(*defects)}
-    solver = ca.nlpsol("plain", "ipopt", nlp, QUIET)
+        last = U[:, k]
+    defects = stages(ca.horzcat(x, X[:, :-1]), U) - X
+    nlp = {"x": ca.veccat(U, X), "p": p, "f": cost, "g": ca.vec(defects)}
+    options = {name: make(nlp) for name, make in options.items()}
+    solver = ca.nlpsol("plain", "ipopt", nlp, {**QUIET, **options})
     free = np.full(N * system.nx, np.inf)
     low, high = (np.concatenate([np.tile(b, N), s * free]) for b, s in ((system.u_min, -1), (system.u_max, 1)))
     state = {"z": np.zeros(2 * N + N * system.nx)}
@@ -87,6 +100,34 @@ def plain(system):
         return U, solver.stats()["success"]
 
     return plan
+
+
+class Rows(torch.nn.Module):
+    """[x' u'] -> x_next', one sample a row, in single precision, which is l4casadi's."""
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell.float()
+
+    def forward(self, z):
+        x, u = z.T.split([self.cell.nx, self.cell.nu])
+        return self.cell.f(self.cell.theta(), x, u).T
+
+
+def l4casadi_rival(system):
+    """One call of torch for all stages; of second derivatives CasADi 3.8 asks one that l4casadi 2.0 does not have."""
+    import l4casadi
+
+    rows = Rows(cell(system.nx))
+    called = l4casadi.L4CasADi(rows, batched=True, name=f"gru{system.nx}", build_dir=tempfile.mkdtemp())
+    return shooting(system, lambda X, U: called(ca.horzcat(X.T, U.T)).T, {"hess_lag": gauss_newton})
+
+
+def gauss_newton(nlp):
+    """Hessian of the cost alone."""
+    lam_f, lam_g = ca.MX.sym("lam_f"), ca.MX.sym("lam_g", nlp["g"].numel())
+    given = [nlp["x"], nlp["p"], lam_f, lam_g], [ca.triu(lam_f * ca.hessian(nlp["f"], nlp["x"])[0])]
+    return ca.Function("hess_lag", *given, ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"])
 
 
 def do_mpc_rival(system):
@@ -130,14 +171,14 @@ def cost_of(system, x, u, r, U):
 
 def run(system, plans):
     """Times in ms (steps, controllers), costs, and whether each said it had solved; the first closes the loop."""
-    rng = np.random.default_rng(0)
+    rng, order = np.random.default_rng(0), np.random.default_rng(1)
     x, u, times, costs, solved = np.array(system.x0), np.zeros(2), [], [], []
     low, high = (np.quantile(outputs(system), q, axis=0) for q in (0.1, 0.9))
     for k in range(STEPS):
         if k % HOLD == 0:
             r = rng.uniform(low, high)
         row = []
-        for name in rng.permutation(list(plans)):
+        for name in order.permutation(list(plans)):
             start = time.perf_counter()
             U, ok = plans[name](x, u, r)
             row.append((name, 1e3 * (time.perf_counter() - start), cost_of(system, x, u, r, U), ok, U[0]))
@@ -161,7 +202,6 @@ def outputs(system):
 
 os.environ["RNN_CONTROL_CACHE"] = tempfile.mkdtemp()
 warnings.filterwarnings("ignore", message="The opcua feature is not available")
-has_do_mpc = importlib.util.find_spec("do_mpc") is not None
 makers = {
     "compiled": ours,
     "no compiler": without_compiler,
@@ -170,7 +210,10 @@ makers = {
     "our IPOPT": lambda system: ours(system, solver="ipopt"),
     "plain IPOPT": plain,
 }
-makers |= {"do-mpc": do_mpc_rival} if has_do_mpc else {}
+rivals = {"do-mpc": ("do_mpc", do_mpc_rival), "l4casadi": ("l4casadi", l4casadi_rival)}
+absent = [name for name, (module, _) in rivals.items() if importlib.util.find_spec(module) is None]
+makers |= {name: make for name, (_, make) in rivals.items() if name not in absent}
+has_do_mpc = "do-mpc" in makers
 rival = "do-mpc" if has_do_mpc else "plain IPOPT"
 print(f"ms a step, median (99 %), N = {N}, over {STEPS - SKIP} steps; ratio to {rival}; worst excess cost, relative")
 rows = []
@@ -194,12 +237,10 @@ for size in SIZES:
         row = dict(name=f"{name}, n = {size}", value=median, unit="ms", rival=rival, ratio=ratio, goal=goal, met=met)
         rows += [row, dict(row, name=f"{name}, n = {size}, build", value=built[name], unit="s", ratio=None, goal=None)]
         rows[-1]["met"] = None
-if not has_do_mpc:
-    print("do-mpc: absent (not installed), not compared; goals are ratios to it")
-    rows.append(dict(name="do-mpc", value=None, unit="ms", rival="absent", ratio=None, goal=None, met=None))
-for name, module in (("l4casadi", "l4casadi"), ("acados", "acados_template")):
-    here = importlib.util.find_spec(module) is not None
-    print(f"{name}: {'installed, but not compared: no adapter is written' if here else 'absent (not installed)'}")
+acados = "absent" if importlib.util.find_spec("acados_template") is None else "installed, but no adapter is written"
+words = dict.fromkeys(absent, "absent") | {"acados": acados}
+for name, why in words.items():
+    print(f"{name}: {why}, not compared" + ("; goals are ratios to it" if name == "do-mpc" else ""))
     rows.append(dict(name=name, value=None, unit="ms", rival="absent", ratio=None, goal=None, met=None))
 if args.json:
     args.json.write_text(json.dumps(rows, indent=1))

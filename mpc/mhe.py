@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import casadi as ca
 import numpy as np
 
-from .augmented import Augmented
 from .ekf import EKF
-from .fast_call import FastCall
-from .ipopt import ipopt_options
 from .names import channel_intervals
 from .observers import Estimate, check_input, check_measurement, warm_up
 from .system import System, evaluate, state_names
+from .window import Window
 
 
 class MHE:
@@ -117,82 +114,3 @@ class MHE:
         """See Observer.restore."""
         self._behind.restore({name: state[f"behind_{name}"] for name in self._behind.state()})
         self.z, self._us, self._ys = (np.array(state[name], float) for name in ("now", "us", "ys"))
-
-
-class Window:
-    """The problem of a full window; before there is one, its first stages stand still and measure nothing."""
-
-    def __init__(self, ekf: EKF, steps: int, limits: np.ndarray, max_time: float | None):
-        self._model: Augmented = ekf.model
-        self._limits, self._steps, self._deviations = limits, steps, np.sqrt(np.diag(ekf.Q))
-        self._sigma = np.sqrt(np.diag(ekf.R))
-        self._noisy = np.flatnonzero(self._deviations)
-        self._F = FastCall(self._model.F)
-        problem = self._build()
-        options = {**ipopt_options(max_time, 1e-9), "ipopt.mu_init": 1e-3, "hess_lag": _gauss_newton(problem)}
-        self._solver = ca.nlpsol("mhe", "ipopt", problem, options)
-
-    def _build(self) -> dict[str, Any]:
-        m, M, ny, nu = self._model, self._steps, self._model.system.ny, self._model.system.nu
-        zeta, omega = ca.MX.sym("zeta", m.nz), ca.MX.sym("omega", len(self._noisy), M)
-        Z = ca.MX.sym("Z", m.nz, M + 1)
-        prior, S = ca.MX.sym("prior", m.nz), ca.MX.sym("S", m.nz, m.nz)
-        U, Y = ca.MX.sym("U", nu, M), ca.MX.sym("Y", ny, M + 1)
-        seen, lives = ca.MX.sym("seen", ny, M + 1), ca.MX.sym("lives", 1, M)
-        W = ca.DM(np.diag(self._deviations)[:, self._noisy])
-        cost, defects = ca.sumsqr(zeta) + ca.sumsqr(omega), [prior + S @ zeta - Z[:, 0]]
-        for i in range(M + 1):
-            e: Any = seen[:, i] * (Y[:, i] - m.H(Z[:, i])) / ca.DM(self._sigma)
-            cost += ca.sumsqr(e)
-            if i < M:
-                step: Any = m.F(Z[:, i], U[:, i])
-                step = step + W @ omega[:, i]
-                defects.append(Z[:, i] + lives[i] * (step - Z[:, i]) - Z[:, i + 1])
-        return {
-            "x": ca.veccat(zeta, omega, Z),
-            "p": ca.veccat(prior, S, U, Y, seen, lives),
-            "f": cost,
-            "g": ca.vertcat(*defects),
-        }
-
-    def solve(self, ekf: EKF, us: np.ndarray, ys: np.ndarray) -> np.ndarray | None:
-        """z at the last measurement, from inputs (T, nu) and measurements (T + 1, ny), T <= window; None: unsolved."""
-        m, M, T = self._model, self._steps, len(us)
-        S = _root(ekf.P)
-        if S is None:
-            return None
-        idle, seen = M - T, np.isfinite(ys)
-        U, Y = np.pad(us, ((idle, 0), (0, 0))), np.pad(np.nan_to_num(ys), ((idle, 0), (0, 0)))
-        lives = np.concatenate([np.zeros(idle), np.ones(T)])
-        parameters = [ekf.z, S.T.ravel(), U.ravel(), Y.ravel(), np.pad(seen, ((idle, 0), (0, 0))).ravel(), lives]
-        guess = np.concatenate([np.zeros(m.nz + len(self._noisy) * M), self._roll(ekf.z, us, idle).ravel()])
-        free = np.full(m.nz + len(self._noisy) * M, np.inf)
-        low, high = (np.tile(side, M + 1) for side in self._limits)
-        box = dict(lbx=np.concatenate([-free, low]), ubx=np.concatenate([free, high]), lbg=0, ubg=0)
-        found: Any = self._solver(x0=guess, p=np.concatenate(parameters), **box)
-        z, stats = found["x"].full().ravel()[-m.nz :], self._solver.stats()
-        return z if stats["success"] and np.isfinite(z).all() else None
-
-    def _roll(self, z: np.ndarray, us: np.ndarray, idle: int) -> np.ndarray:
-        """First guess: what the model does from the prior, within the bounds."""
-        zs = [z] * (idle + 1)
-        for u in us:
-            z = self._F(z, u)[0].copy()
-            zs.append(z if np.isfinite(z).all() else zs[-1])
-        return np.clip(zs, *self._limits)
-
-
-def _gauss_newton(problem: dict[str, Any]) -> ca.Function:
-    """Hessian of the cost, without the model's curvature: second derivatives of a long f cost more than they save."""
-    x, p, lam_f, lam_g = problem["x"], problem["p"], ca.MX.sym("lam_f"), ca.MX.sym("lam_g", problem["g"].numel())
-    hessian = ca.triu(lam_f * ca.hessian(problem["f"], x)[0])
-    names = ["x", "p", "lam_f", "lam_g"], ["triu_hess_gamma_x_x"]
-    return ca.Function("hess_lag", [x, p, lam_f, lam_g], [hessian], *names)
-
-
-def _root(P: np.ndarray) -> np.ndarray | None:
-    """S with S S' = P, for P positive semidefinite."""
-    if not np.isfinite(P).all():
-        return None
-    values, V = np.linalg.eigh(P)
-    return V * np.sqrt(np.maximum(values, 0.0))

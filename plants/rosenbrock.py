@@ -1,6 +1,7 @@
 """A stiff plant in discrete time: the linearly implicit counterpart of `rk4_step`."""
 
 import math
+from collections.abc import Sequence
 
 import casadi as ca
 import numpy as np
@@ -33,20 +34,68 @@ def rosenbrock_step(ode: ca.Function, dt: float, substep: float) -> ca.Function:
 
     L-stable, so modes much faster than h are damped and not resolved; the input jumps at the beginning, so there h is
     least. Six linear equations of one matrix and no iteration: an explicit expression, of which C can be written.
+    Its Jacobian solves the derivatives of these equations: one inverse, and a few products for all columns at once.
     """
-    nx, nu, nd = (ode.size1_in(i) for i in range(3))
-    x, u, d = (ca.SX.sym(name, n) for name, n in zip("xud", (nx, nu, nd), strict=True))
-    rate = ca.Function("rate", [x, u, d], [ode(x, u, d)], RATE)
-    slope = ca.Function("slope", [x, u, d], [ca.jacobian(ode(x, u, d), x)], SLOPE)
-    x, u, d, h = (ca.MX.sym(name, n) for name, n in zip("xudh", (nx, nu, nd, 1), strict=True))
-    W = ca.DM.eye(nx) / GAMMA - h * slope(x, u, d)
-    U = ca.solve(W, h * rate(x, u, d), "qr")
-    for a, c in zip(A, C, strict=True):
-        U = ca.horzcat(U, ca.solve(W, h * rate(x + U @ ca.DM(a), u, d) + U @ ca.DM(c), "qr"))
-    step = ca.Function("step", [x, u, d, h], [x + U @ ca.DM((*A[-1], 1.0))], STEP)
-    lengths = graded(dt, substep)
-    x_next = step.fold(len(lengths))(x, *(ca.repmat(v, 1, len(lengths)) for v in (u, d)), ca.DM(lengths).T)
-    return ca.Function("f", [x, u, d], [x_next], ["x", "u", "d"], ["x_next"])
+    nx, *held = (ode.size1_in(i) for i in range(3))
+    names, lengths = ("x", "u", "d"), ca.DM(graded(dt, substep)).T
+    x, u, d = (ca.MX.sym(name, n) for name, n in zip(names, (nx, *held), strict=True))
+    p, n = ca.repmat(ca.vertcat(u, d), 1, lengths.numel()), nx + sum(held)
+    stages = Stages(ode)
+    x_next = stages.step().fold(lengths.numel())(x, p, lengths)
+    z = stages.step_with_slopes().fold(lengths.numel())(ca.horzcat(x, ca.DM.eye(n)[:nx, :]), p, lengths)
+    blocks = ca.horzsplit(z, np.cumsum([0, 1, nx, *held]).tolist())[1:]
+    jacobian = ca.Function("jac_f", [x, u, d, ca.MX(nx, 1)], blocks, [*names, "out_x_next"],
+                           [f"jac_x_next_{name}" for name in names])  # fmt: skip
+    # derivatives in as many directions as there are inputs are read off the Jacobian; gradients, and theirs, are not
+    options = {"custom_jacobian": jacobian, "jac_penalty": 0.95 * held[0] / n}
+    return ca.Function("f", [x, u, d], [x_next], [*names], ["x_next"], options)
+
+
+class Stages:
+    """One step of length h from x, with p = (u, d) held."""
+
+    def __init__(self, ode: ca.Function):
+        self._nx, *held = (ode.size1_in(i) for i in range(3))
+        self._np = sum(held)
+        x, p, U = (ca.SX.sym(name, n) for name, n in zip("xpU", (self._nx, self._np, self._nx), strict=True))
+        k, z = ode(x, *ca.vertsplit(p, np.cumsum([0, *held]).tolist())), ca.vertcat(x, p)
+        slope = ca.jacobian(k, x)
+        self._rate = ca.Function("rate", [x, p], [k], RATE)
+        self._slope = ca.Function("slope", [x, p], [slope], SLOPE)
+        self._slopes = ca.Function("slopes", [x, p], [ca.densify(ca.jacobian(k, z))], SLOPE)
+        self._bend = ca.Function("bend", [x, p, U], [ca.densify(ca.jacobian(slope @ U, z))], SLOPE)
+
+    def step(self) -> ca.Function:
+        """(x, p, h) -> x_next."""
+        x, p, h = (ca.MX.sym(name, n) for name, n in zip("xph", (self._nx, self._np, 1), strict=True))
+        W = self._matrix(x, p, h)
+        U = ca.solve(W, h * self._rate(x, p), "qr")
+        for a, c in zip(A, C, strict=True):
+            U = ca.horzcat(U, ca.solve(W, h * self._rate(x + U @ ca.DM(a), p) + U @ ca.DM(c), "qr"))
+        return ca.Function("step", [x, p, h], [x + U @ ca.DM((*A[-1], 1.0))], STEP)
+
+    def step_with_slopes(self) -> ca.Function:
+        """([x, S], p, h) -> [x_next, S_next], where S = d x / d (x(0), p)."""
+        nx, n = self._nx, self._nx + self._np
+        z, p, h = ca.MX.sym("z", nx, 1 + n), ca.MX.sym("p", self._np), ca.MX.sym("h")
+        x, E, stages = z[:, 0], ca.DM.eye(n)[nx:, :], []
+        inverse = ca.solve(self._matrix(x, p, h), ca.DM.eye(nx), "qr")
+        for a, c in zip(((), *A), ((), *C), strict=True):
+            at, kept = _sum(z, a, stages), _sum(ca.MX(nx, 1 + n), c, stages)
+            U = inverse @ (h * self._rate(at[:, 0], p) + kept[:, 0])
+            bent = self._bend(x, p, U) @ ca.vertcat(z[:, 1:], E)
+            bent += self._slopes(at[:, 0], p) @ ca.vertcat(at[:, 1:], E)
+            stages.append(ca.horzcat(U, inverse @ (h * bent + kept[:, 1:])))
+        return ca.Function("step_with_slopes", [z, p, h], [_sum(z, (*A[-1], 1.0), stages)], SLOPE)
+
+    def _matrix(self, x: ca.MX, p: ca.MX, h: ca.MX) -> ca.MX:
+        return ca.DM.eye(self._nx) / GAMMA - h * self._slope(x, p)
+
+
+def _sum(start: ca.MX, factors: Sequence[float], parts: Sequence[ca.MX]) -> ca.MX:
+    for factor, part in zip(factors, parts, strict=True):
+        start = start + factor * part
+    return start
 
 
 def graded(dt: float, first: float) -> np.ndarray:

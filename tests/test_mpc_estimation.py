@@ -103,11 +103,19 @@ def test_mhe_finds_the_optimum_of_newtons_method_where_the_measurements_contradi
         mhe.update([1.0, 1.0], [0.5 + 0.1 * (-1) ** k, 1.4])
     window = mhe._problem
     found, options = [], {"ipopt.tol": 1e-10, "ipopt.print_level": 0, "print_time": False, "ipopt.sb": "yes"}
-    newton = ca.nlpsol("newton", "ipopt", window._build(), options)
+    newton = ca.nlpsol("newton", "ipopt", window._build()[0], options)
     for solver in (window._solver, newton):
         window._solver = solver
         found.append(window.solve(mhe._behind, mhe._us, mhe._ys))
     assert found[0] == pytest.approx(found[1], abs=1e-7)
+
+
+def test_jacobian_of_the_estimation_problem_equals_casadis():
+    window = MHE(two_tanks(1.0), 0.01, 0.0, 0.05, window=3, input_disturbance_std=0.02)._problem
+    problem, jacobian = window._build()
+    x, p = (np.random.default_rng(0).uniform(0.5, 1.5, problem[k].numel()) for k in "xp")
+    literal = ca.Function("J", [problem["x"], problem["p"]], [ca.jacobian(problem["g"], problem["x"])])(x, p)
+    assert jacobian(x, p)[1].full() == pytest.approx(literal.full(), abs=1e-12)
 
 
 def test_mhe_that_is_not_solved_goes_on_open_loop():
