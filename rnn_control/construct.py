@@ -1,7 +1,10 @@
 """Certified by construction: a model of any family whose explicit parameters cannot leave the certified set."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -10,7 +13,9 @@ from .bounds import level_weights
 from .certificate import rate_of
 from .certify import TRAINABLE, condition
 from .contract import roomiest_method
-from .model import Model, Params
+from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
+from .loops import where_possible
+from .model import Model, Params, PullBack
 from .wrapped import Wrapped
 
 SOFTNESS = 0.05
@@ -19,6 +24,8 @@ ROUNDING = 1e-6
 """Room, in margins and in the rate, for parameters that are rounded after they were made."""
 WIDEST = 345.0
 """Of the logarithm of a scale: of a ratio of two scales the double is still finite."""
+PAYS = 300
+"""Evaluations by torch before one compiles: about what tracing and compiling take."""
 
 
 class Contracting(Wrapped):
@@ -54,24 +61,32 @@ class Contracting(Wrapped):
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
+        self.names, self.calls, self.compiled, self.last = list(self.free()), 0, None, 1.0
+        self.sizes = [v.numel() for v in self.free().values()]
+        self.is_shrunk = np.repeat([name in model.recurrent for name in self.names], self.sizes)
         self.start_scale()
-        if self.excess(0.0, self.log_scale) > 0 and self.excess(0.0, self.safe_scale()) > 0:
+        if not self.is_met(0.0, self.log_scale) and not self.is_met(0.0, self.safe_scale()):
             raise ValueError(f"{model.kind}: the {self.method} condition has no rate {rate} even without recurrence")
 
-    def shrunk(self, s: float | Tensor) -> Params:
-        """Explicit parameters with recurrent weights multiplied by s, in float64."""
-        free = {k: v.double() for k, v in (*self.inner.named_parameters(), *self.inner.named_buffers())}
-        return functional_call(
-            self.inner, {k: s * v if k in self.inner.recurrent else v for k, v in free.items()}, ()
-        )  # fmt: skip
+    def free(self) -> dict[str, Tensor]:
+        """Parameters of the inner model, fixed ones included, in float64."""
+        return {k: v.double() for k, v in (*self.inner.named_parameters(), *self.inner.named_buffers())}
 
-    def excess(self, s: float | Tensor, log_scale: Tensor) -> Tensor:
+    def shrunk(self, s: float | Tensor, free: dict[str, Tensor]) -> Params:
+        """Explicit parameters with recurrent weights multiplied by s."""
+        return functional_call(self.inner, {k: s * v if k in self.inner.recurrent else v for k, v in free.items()}, ())
+
+    def excess(self, s: float | Tensor, box: Tensor, log_scale: Tensor, *free: Tensor) -> Tensor:
         """By how much the rate is missed: a smooth maximum from above over the rows of the condition."""
         w = log_scale.double().clamp(-WIDEST, WIDEST).exp() if len(log_scale) else None
-        margin = 1 - self.rate
-        bound = condition(self.inner, self.shrunk(s), self.input_box(), self.property, self.method, w)
-        temperature = SOFTNESS * margin
-        return temperature * torch.logsumexp(bound.excess(margin * (1 + ROUNDING) + ROUNDING) / temperature, 0)
+        margin, p = 1 - self.rate, self.shrunk(s, dict(zip(self.names, free, strict=True)))
+        rows = condition(self.inner, p, box, self.property, self.method, w).excess(margin * (1 + ROUNDING) + ROUNDING)
+        most, temperature = rows.detach().max(), SOFTNESS * margin
+        return most + temperature * ((rows - most) / temperature).exp().sum().log()
+
+    @torch.no_grad()
+    def is_met(self, s: float, log_scale: Tensor) -> bool:
+        return bool(self.excess(s, self.input_box(), log_scale, *self.free().values()) <= 0)
 
     @torch.no_grad()
     def start_scale(self) -> None:
@@ -84,38 +99,76 @@ class Contracting(Wrapped):
         """Scale of the weighted condition by the power iteration; empty for another condition."""
         if self.method != "weighted":
             return torch.ones(0, dtype=torch.float64)
-        return condition(self.inner, self.shrunk(s), self.input_box(), self.property, self.method).scale
+        return condition(self.inner, self.shrunk(s, self.free()), self.input_box(), self.property, self.method).scale
 
     @torch.no_grad()
     def safe_scale(self) -> Tensor:
         """Logarithm of a scale that proves the rate without recurrence, whatever the size of read-outs, if one does."""
         scale = self.best_scale(0.0).log()
-        if self.method != "weighted" or self.excess(0.0, scale) <= 0:
+        if self.method != "weighted" or self.is_met(0.0, scale):
             return scale
-        system = self.inner.comparison(self.shrunk(0.0), self.input_box())
+        system = self.inner.comparison(self.shrunk(0.0, self.free()), self.input_box())
         return level_weights(system, self.rate - min(self.rate, 1 - self.rate) / 2).log()
 
+    def located(self, free: dict[str, Tensor]) -> tuple[float, Callable[[], np.ndarray]]:
+        """s(theta), and its slopes in `log_scale` and the parameters, flat, by the implicit function theorem."""
+        box, is_own = self.input_box(), True
+        excess = self.excess_at(box, self.log_scale, *free.values())
+        s = largest(excess, self.last)
+        if math.isnan(s):  # the trained scale proves nothing, whatever the recurrence
+            excess.at(box, self.safe_scale(), *free.values())
+            s, is_own = max(0.0, largest(excess)), False
+        self.last = s
+
+        def slopes() -> np.ndarray:
+            if not 0 < s < 1:
+                return np.zeros(len(self.log_scale) + len(self.is_shrunk))
+            excess(s)
+            slope, *_, found = np.split(excess.slopes(), [1, 1 + len(box)])
+            found[: len(self.log_scale)] *= is_own
+            return found / -max(float(slope[0]), 1e-12)
+
+        return s, slopes
+
     def factor(self) -> Tensor:
-        """s(theta): found by bisection from the certified side, differentiated by the implicit function theorem."""
-        scale, one = self.log_scale, torch.ones((), dtype=torch.float64)
-        with torch.no_grad():
-            if self.excess(1.0, scale) <= 0:
-                return one
-            if not self.excess(0.0, scale) <= 0:
-                scale = self.safe_scale()  # the trained one proves nothing, whatever the recurrence
-            low, high = 0.0, 1.0
-            while high - low > 1e-7 * high and high > 1e-300:
-                middle = (low + high) / 2 if low > 0.1 * high else high * 0.1 if low == 0 else math.sqrt(low * high)
-                low, high = (middle, high) if self.excess(middle, scale) <= 0 else (low, middle)
-        s = torch.tensor(low, dtype=torch.float64, requires_grad=True)
-        with torch.enable_grad():
-            excess = self.excess(s, scale)
-            (slope,) = torch.autograd.grad(excess, s, retain_graph=True)
-        return s.detach() - (excess - excess.detach()) / slope.detach().clamp(min=1e-12)
+        """s(theta), for torch to differentiate."""
+        free = self.free()
+        s, slopes = self.located(free)
+        return Implicit.apply(s, slopes() if torch.is_grad_enabled() else None, self.log_scale, *free.values())
+
+    def excess_at(self, *parameters: Tensor) -> Excess:
+        """A function of s, compiled once that pays and where it can be."""
+        self.calls += 1
+        if self.calls == PAYS:
+            self.compiled = where_possible(lambda: CompiledExcess(self.excess, *parameters))
+        return (self.compiled or TracedExcess(self.excess)).at(*parameters)
 
     def theta(self) -> Params:
         dtype = next(self.inner.parameters()).dtype
-        return Params({k: v.to(dtype) for k, v in self.shrunk(self.factor()).items()})
+        return Params({k: v.to(dtype) for k, v in self.shrunk(self.factor(), self.free()).items()})
+
+    def linearised(self) -> tuple[Params, PullBack]:
+        """Without torch where the cell's explicit parameters are its free ones."""
+        free, own = self.free(), self.inner.theta()
+        if self.compiled is None or not all(own.get(k) is v for k, v in free.items()):
+            return super().linearised()
+        s, slopes = self.located(free)
+        values = np.concatenate([v.detach().numpy().ravel() for v in free.values()])
+        scales = np.where(self.is_shrunk, s, 1.0)
+        parts = torch.from_numpy(values * scales).split(self.sizes)
+        p = Params({k: part.view(v.shape) for part, (k, v) in zip(parts, free.items(), strict=True)})
+
+        def back(grads: dict[str, np.ndarray]) -> np.ndarray:
+            g = np.concatenate([grads[k].ravel() if k in grads else np.zeros(v.numel()) for k, v in free.items()])
+            bars = slopes() * (g @ (self.is_shrunk * values))
+            bars[-len(g) :] += scales * g
+            trained = [v.requires_grad for v in (self.log_scale, *free.values())]
+            return bars if all(trained) else bars[np.repeat(trained, [len(self.log_scale), *self.sizes])]
+
+        return p, back
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "calls": 0, "compiled": None}
 
     @torch.no_grad()
     def plain(self) -> Model:

@@ -5,8 +5,9 @@ is the call. An operation outside the closed set below raises `Untraceable`, and
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import subprocess
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ ELEMENTWISE = {
 }  # fmt: skip
 ELEMENTWISE |= {f"{name}.{kind}": f"{{1}} {sign} {{2}}" for kind in ("Tensor", "Scalar")
                 for name, sign in dict(lt="<", le="<=", gt=">", ge=">=", eq="==", ne="!=").items()}  # fmt: skip
+READING_ONCE = {key for key, text in ELEMENTWISE.items() if all(text.count(f"{{{k}}}") < 2 for k in (1, 2, 3))}
 FILLED = dict(ones=1.0, ones_like=1.0, zeros=0.0, zeros_like=0.0, new_zeros=0.0)
 TILE = 16
 """Columns of the matrices of leading.c are padded to a multiple of it."""
@@ -51,42 +53,86 @@ class Place(NamedTuple):
         steps = (f"{s} * {i}" for i, s in zip(indices, self.layout.stride(), strict=True) if s)
         return f"{self.array}[{' + '.join([str(self.layout.storage_offset()), *steps])}]"
 
+    def strides(self) -> list[tuple[int, ...]]:
+        return [self.layout.stride()]
+
+
+class Formula(NamedTuple):
+    """A value that is computed where it is read: a statement of places and numbers alike in shape."""
+
+    text: str
+    operands: list[Any]
+
+    def seen(self, view: Callable[[Tensor], Tensor]) -> "Formula":
+        return Formula(self.text, [a.seen(view) if isinstance(a, Place | Formula) else a for a in self.operands])
+
+    def element(self, indices: list[str]) -> str:
+        return f"({self.text.format('', *(written(a, indices) for a in self.operands))})"
+
+    def strides(self) -> list[tuple[int, ...]]:
+        return [strides for a in self.operands if isinstance(a, Place | Formula) for strides in a.strides()]
+
+
+def written(a, indices: list[str]) -> str:
+    return a.element(indices) if isinstance(a, Place | Formula) else constant(a)
+
 
 class Loops:
     """Statements that read the inputs in[0], in[1], .. of a graph and leave its results one after the other in out.
 
-    Arrays of doubles, contiguous; m has room for `memory` numbers. `sizes`: how long each result is.
+    Arrays of doubles, contiguous; m has room for `memory` numbers. `sizes`: how long each result is. `lines`: the
+    statements of each node, those of the results last, by the number of the result. apart: nodes whose statements
+    are not to be mixed with others'.
     """
 
-    def __init__(self, graph: Graph):
-        self.places: dict[Node, Place] = {}
-        self.lines: list[str] = []
+    def __init__(self, graph: Graph, apart: Collection[Node] = ()):
+        self.apart, self.places = apart, dict[Node, Place | Formula]()
+        self.lines: dict[Node | int, list[str]] = {}
+        self.now: list[str] = []
         self.sizes: list[int] = []
         self.memory = 0
         inputs = [node for node in graph.nodes if node.op == "placeholder"]
         for node in graph.nodes:
+            self.now = self.lines.setdefault(node, [])
             if node.op == "placeholder":
                 self.places[node] = Place(f"in[{inputs.index(node)}]", torch.empty(shape(node)))
             elif node.op == "call_function":
                 self.places[node] = self.view(node) if operation(node) in VIEWS else self.computed(node)
             elif node.op == "output":
-                for result in arguments(node)[0]:
+                for k, result in enumerate(arguments(node)[0]):
+                    self.now = self.lines.setdefault(k, [])
                     self.loop("{0} = {1}", Place(f"(out + {sum(self.sizes)})", torch.empty(shape(result))), result)
                     self.sizes.append(shape(result).numel())
             else:
                 raise Untraceable(f"{node.op} {node.name}")
 
+    def text(self, of: Callable[[Node | int], bool] = lambda _: True) -> str:
+        """The statements, or those of some nodes and results."""
+        return "\n  ".join(line for key, lines in self.lines.items() if of(key) for line in lines)
+
+    def stored(self, node: Node) -> Place:
+        """Where a value lies that more than one operation on single elements reads."""
+        place = self.places[node]
+        if isinstance(place, Formula):
+            raise Untraceable(f"{node.name} is nowhere")
+        return place
+
     def view(self, node: Node) -> Place:
         source, *rest = arguments(node)
-        return self.places[source].seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
+        return self.stored(source).seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
 
-    def computed(self, node: Node) -> Place:
-        """A place of its own, and the statements that fill it."""
+    def computed(self, node: Node) -> Place | Formula:
+        """A place of its own, and the statements that fill it; or what to compute where it is read."""
         name, args = operation(node).split(".")[-2], arguments(node)
-        place = self.room(shape(node))
         if operation(node) in ELEMENTWISE:
-            self.loop(f"{{0}} = {ELEMENTWISE[operation(node)]}", place, *(clamped(*args) if name == "clamp" else args))
+            operands = [self.spread(a, shape(node)) for a in (clamped(*args) if name == "clamp" else args)]
+            formula = Formula(ELEMENTWISE[operation(node)], operands)
+            if self.is_read_once(node):
+                return formula
+            place = self.room(shape(node))
+            self.loop("{0} = {1}", place, formula)
             return place
+        place = self.room(shape(node))
         fill = getattr(self, name, None) if name in COMPOSED else None
         if fill is None and name not in FILLED:
             raise Untraceable(operation(node))
@@ -149,27 +195,50 @@ class Loops:
 
     def mm(self, place: Place, A, B) -> None:
         n = (*shape(A), shape(B)[1])
-        left, right = self.places[A].seen(lambda layout: layout[:, :, None]), self.places[B]
+        left, right = self.stored(A).seen(lambda layout: layout[:, :, None]), self.stored(B)
         self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(n)), left, right)
 
     def leading(self, place: Place, M) -> None:
-        (rows, columns), source = shape(M), self.places[M]
+        (rows, columns), source = shape(M), self.stored(M)
         padded = -(-columns // TILE) * TILE
         work = self.room(2 * max(rows, padded) * padded)
         strides = ", ".join(map(str, source.layout.stride()))
         ends = ", ".join(f"&{a.element(['0'] * a.layout.dim())}" for a in (work, place))
-        self.lines.append(f"leading({rows}, {columns}, &{source.element(['0', '0'])}, {strides}, {ends});")
+        self.now.append(f"leading({rows}, {columns}, &{source.element(['0', '0'])}, {strides}, {ends});")
+
+    def is_read_once(self, node: Node) -> bool:
+        """By an operation on single elements, one for one, and in the same part."""
+        reader = next(iter(node.users), node)
+        is_alike = operation(reader) in READING_ONCE and shape(node) == shape(reader)
+        return len(node.users) == 1 and is_alike and (node in self.apart) == (reader in self.apart)
+
+    def spread(self, a: Any, n: torch.Size) -> Any:
+        """An operand, over a shape."""
+        source = self.places[a] if isinstance(a, Node) else a
+        return source.seen(lambda layout: layout.expand(n)) if isinstance(source, Place | Formula) else source
 
     def loop(self, statement: str, place: Place, *operands: Any) -> None:
-        """The statement for every element of the place; the operands are spread over them."""
+        """The statement for every element of the place; the operands are spread over them.
+
+        The innermost loop is the one along which the most of them lie side by side.
+        """
         n, names = place.layout.shape, [f"i{k}" for k in range(place.layout.dim())]
-        texts = [place.element(names)]
-        for a in operands:
-            source = self.places[a] if isinstance(a, Node) else a
-            is_number = not isinstance(source, Place)
-            texts.append(constant(source) if is_number else source.seen(lambda layout: layout.expand(n)).element(names))
-        heads = (f"for (int {i} = 0; {i} < {size}; {i}++)" for i, size in zip(names, n, strict=True))
-        self.lines.append(" ".join([*heads, statement.format(*texts) + ";"]))
+        spread = [place, *(self.spread(a, n) for a in operands)]
+        strides = [each for a in spread if isinstance(a, Place | Formula) for each in a.strides()]
+        order = sorted(range(len(n)), key=lambda k: sum(each[k] > 1 for each in strides), reverse=True)
+        heads = (f"for (int i{k} = 0; i{k} < {n[k]}; i{k}++)" for k in order)
+        self.now.append(" ".join([*heads, statement.format(*(written(a, names) for a in spread)) + ";"]))
+
+
+Made = TypeVar("Made")
+
+
+def where_possible(compile: Callable[[], Made]) -> Made | None:
+    """None where a function cannot be traced (an eigenvalue, a number that decides what is computed) or compiled."""
+    try:
+        return compile()
+    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError):
+        return None
 
 
 def shape(node: Node) -> torch.Size:

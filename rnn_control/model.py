@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import casadi as ca
@@ -24,6 +25,10 @@ class Params(dict):
     def part(self, name: str) -> "Params":
         """The parameters under the prefix `name.`, prefix removed."""
         return Params({k[len(name) + 1 :]: v for k, v in self.items() if k.startswith(name + ".")})
+
+
+PullBack = Callable[[dict[str, np.ndarray]], np.ndarray]
+"""From gradients in explicit parameters, by name, to the one in the free parameters, flat."""
 
 
 class Model(nn.Module, ABC):
@@ -62,6 +67,25 @@ class Model(nn.Module, ABC):
     def theta(self) -> Params:
         """Explicit parameters from the free ones; here they are the same."""
         return Params({**dict(self.named_buffers()), **dict(self.named_parameters())})
+
+    def linearised(self) -> tuple[Params, PullBack]:
+        """theta(), and the transpose of its derivative; the free parameters in the order of `parameters`."""
+        p, free = self.theta(), [v for v in self.parameters() if v.requires_grad]
+
+        def back(grads: dict[str, np.ndarray]) -> np.ndarray:
+            bars = {id(v): np.zeros(v.shape) for v in free}
+            made = {k: g for k, g in grads.items() if not p[k].is_leaf and g.any()}
+            if made:
+                flat = torch.cat([p[k].flatten() for k in made])
+                weights = torch.from_numpy(np.concatenate([g.ravel() for g in made.values()]))
+                slopes = torch.autograd.grad(flat, free, weights, materialize_grads=True)
+                bars = {id(v): slope.numpy() for v, slope in zip(free, slopes, strict=True)}
+            for k, g in grads.items():
+                if p[k].is_leaf:
+                    bars[id(p[k])] = bars[id(p[k])] + g
+            return np.concatenate([bar.ravel() for bar in bars.values()])
+
+        return p, back
 
     def forward(self) -> Params:
         """Calling a model gives its explicit parameters (what torch.func.functional_call needs)."""

@@ -95,9 +95,10 @@ class Objective:
 
     def load(self, v: np.ndarray) -> None:
         """Put the free parameters of v into the model."""
+        parts = torch.from_numpy(v[: self.n_theta]).split(self.sizes)
         with torch.no_grad():
-            for target, part in zip(self.free, np.split(v[: self.n_theta], np.cumsum(self.sizes)[:-1]), strict=True):
-                target.copy_(torch.from_numpy(part.reshape(target.shape).copy()))
+            for target, part in zip(self.free, parts, strict=True):
+                target.copy_(part.view(target.shape))
 
     def initial_states(self, v: np.ndarray) -> np.ndarray:
         """(S, nx)."""
@@ -123,13 +124,11 @@ class Objective:
     def __call__(self, v: np.ndarray, rows: np.ndarray | None = None) -> tuple[float, np.ndarray]:
         """J and its gradient; `rows` picks records (windows) for a stochastic step."""
         self.load(v)
-        for parameter in self.free:
-            parameter.grad = None
         x0 = self.initial_states(v)
         pick = np.arange(len(x0)) if rows is None else rows
         data = Batch(*([part[i] for i in pick] for part in self.data))
         total = sum(float(w.sum()) for w in data.w)
-        p = self.model.theta()
+        p, back = self.model.linearised()
         loss, grads, x_grads = self.kernel.loss_grad(p, x0[pick], data)
         value, g_scale = loss / total, np.zeros(self.n_scale)
         grads = {name: g / total for name, g in grads.items()}
@@ -137,16 +136,14 @@ class Objective:
             cost = self.violation(p, self.log_scale_of(v))
             value, g_scale = value + self.penalty * cost.value, self.penalty * cost.log_scale
             grads = {name: g + self.penalty * cost.p[name] for name, g in grads.items()}
-        torch.autograd.backward([p[name] for name in grads], [torch.from_numpy(g) for g in grads.values()])
         self.error = (loss / total) ** 0.5
         theta = v[: self.n_theta]
         value += self.decay * float(theta @ theta)
-        g_theta = np.concatenate([np.zeros(f.numel()) if f.grad is None else f.grad.numpy().ravel() for f in self.free])
         g_x0 = np.zeros_like(x0)
         g_x0[pick] = x_grads / total
         value += self.prior_x0 * float((x0[pick] ** 2).mean())
         g_x0[pick] += 2 * self.prior_x0 * x0[pick] / x0[pick].size
-        return value, np.concatenate([g_theta + 2 * self.decay * theta, g_scale, self.starts.back(g_x0)])
+        return value, np.concatenate([back(grads) + 2 * self.decay * theta, g_scale, self.starts.back(g_x0)])
 
     def gauss_newton(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """J, its gradient, and the Gauss-Newton approximation of its Hessian: J'J of everything that is squared."""

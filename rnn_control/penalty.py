@@ -1,6 +1,5 @@
 """What the violation of a condition costs a training, and its gradient: by torch, and compiled once that pays."""
 
-import subprocess
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from .certify import condition
 from .library import Library
-from .loops import Loops
+from .loops import Loops, where_possible
 from .model import Model, Params
-from .trace import Untraceable
 
 PAYS = 300
 """Evaluations by torch before one compiles: about what tracing and compiling take."""
@@ -56,7 +54,7 @@ class Penalty:
     def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
         self.calls += 1
         if self.calls == PAYS:
-            self.compiled = compiled(self, p, torch.from_numpy(log_scale))
+            self.compiled = where_possible(lambda: CompiledPenalty(self, p, torch.from_numpy(log_scale)))
         return (self.compiled or self.by_torch)(p, log_scale)
 
     def by_torch(self, p: Params, log_scale: np.ndarray) -> Cost:
@@ -71,14 +69,6 @@ class Penalty:
 def summed(excess: Tensor) -> Tensor:
     e = excess.clamp(min=0)
     return torch.where(e < 1, e**2, 2 * e - 1).sum()
-
-
-def compiled(penalty: Penalty, p: Params, log_scale: Tensor) -> "CompiledPenalty | None":
-    """None where the condition cannot be traced (an eigenvalue, a number that decides what is computed)."""
-    try:
-        return CompiledPenalty(penalty, p, log_scale)
-    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError):
-        return None
 
 
 class CompiledPenalty:
@@ -108,7 +98,7 @@ class CompiledPenalty:
         self.parts = [(name, part, tuple(p[name].shape)) for name, part in zip(wrt, parts, strict=True)]
         self.size, self.memory = sum(loops.sizes), 8 * loops.memory
         norms = Path(__file__).with_name("leading.c").read_text()
-        self.library = Library(norms + SOURCE.format(statements="\n  ".join(loops.lines)))
+        self.library = Library(norms + SOURCE.format(statements=loops.text()))
 
     def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
         out = np.empty(self.size)

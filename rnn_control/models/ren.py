@@ -85,7 +85,9 @@ class EquilibriumNetwork(Model):
         (H11, _, _), (H21, H22, _), (H31, H32, Q) = (row.split([n, q, n], 1) for row in H.split([n, q, n]))
         E, lam = (H11 + Q / self.rate**2) / 2, H22.diagonal()[:, None] / 2
         A, B1 = torch.linalg.solve_ex(E, torch.cat([H31, H32], 1)).result.split([n, q], 1)
-        D11 = {f"D11_{i}": -H22[i : i + 1, :i] / lam[i] for i in range(1, q)}
+        # all rows by one gather: a slice each would cost their gradient more than everything else
+        lower = (-H22 / lam)[tuple(torch.tril_indices(q, q, -1))][None].split(list(range(1, q)), 1)
+        D11 = {f"D11_{i}": row for i, row in enumerate(lower, 1)}
         return Params(A=A, B1=B1, C1=-H21 / lam, **D11, E=E, P=E @ torch.linalg.solve_ex(Q, E).result, lam=lam)
 
     def implicit(self, p: Params) -> Tensor:

@@ -1,0 +1,160 @@
+"""The largest factor that a condition allows is found in few evaluations, and its compiled form is torch's."""
+
+import copy
+import math
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from zoo import ZOO, randomised
+
+from rnn_control import GRU, LSTM, Cascade, Contracting, construct
+from rnn_control.factor import CompiledExcess, TracedExcess, largest
+from rnn_control.lure import ROOM, positive
+from rnn_control.models.ren import REN
+from rnn_control.objective import Objective
+
+CURVES = {
+    "line": (lambda s: 40 * s - 1, 1 / 40),
+    "cube": (lambda s: (50 * s) ** 3 - 0.9, 0.9 ** (1 / 3) / 50),
+    "kink": (lambda s: max(s - 0.5, 1e4 * (s - 0.5)), 0.5),
+    "tiny": (lambda s: 1e30 * s - 1, 1e-30),
+    "endless": (lambda s: math.inf if s > 1e-3 else s - 1e-4, 1e-4),
+    "without a number": (lambda s: math.nan if s > 0.2 else s - 0.1, 0.1),
+}
+CELLS = [(kind, method) for kind in ("gru", "gru_reset_after", "lstm", "esn", "lipschitz_rnn")
+         for method in ("published", "weighted")] + [("nnarx", "published")]  # fmt: skip
+
+
+@pytest.mark.parametrize("near", [1.0, 0.3, "the root"])
+@pytest.mark.parametrize("curve", CURVES)
+def test_largest_factor_is_the_root_from_the_allowed_side(curve, near):
+    excess, root = CURVES[curve]
+    s = largest(excess, root if near == "the root" else near)
+    assert excess(s) <= 0
+    assert_allclose(s, root, rtol=2e-9)
+
+
+@pytest.mark.parametrize("curve", ["line", "cube"])
+def test_largest_factor_takes_few_evaluations_and_fewer_with_a_guess(curve):
+    calls, (excess, root) = [], CURVES[curve]
+    largest(lambda s: calls.append(s) or excess(s))
+    without = len(calls)
+    largest(lambda s: calls.append(s) or excess(s), root * 1.001)
+    assert without <= 16 and len(calls) - without <= 10
+
+
+def test_factor_is_one_where_all_is_allowed_and_none_where_nothing_is():
+    assert largest(lambda s: s - 2) == largest(lambda s: s - 2, 0.4) == 1.0
+    assert math.isnan(largest(lambda s: s + 1)) and math.isnan(largest(lambda s: math.nan))
+
+
+def outside(kind, method="auto", spread=0.3):
+    """A model by construction whose inner parameters are not certified."""
+    model = Contracting(ZOO[kind](2, 2, 4), method=method)
+    randomised(model.inner, 0, spread)
+    return model
+
+
+def parameters(model):
+    return model.input_box(), model.log_scale, *model.free().values()
+
+
+@pytest.mark.parametrize("kind, method", CELLS)
+def test_compiled_excess_and_its_slopes_are_those_of_torch(kind, method):
+    model = outside(kind, method)
+    loops = CompiledExcess(model.excess, *parameters(outside(kind, method, 0.01))).at(*parameters(model))
+    by_torch = TracedExcess(model.excess).at(*parameters(model))
+    for s in (1.0, 0.3):
+        assert_allclose(loops(s), by_torch(s), rtol=1e-11)
+    expected = by_torch.slopes()
+    assert_allclose(loops.slopes(), expected, rtol=1e-8, atol=1e-10 * abs(expected).max())
+
+
+def pulled(model):
+    """Explicit parameters, and the gradient of a random function of the trained ones in the free ones."""
+    p, back = model.linearised()
+    return p, back({k: g.numpy() for k, g in weights(model).items()})
+
+
+def weights(model):
+    rng = np.random.default_rng(0)
+    return {k: torch.from_numpy(rng.normal(size=v.shape)) for k, v in model.theta().items() if v.requires_grad}
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "esn", "nnarx", "lipschitz_rnn"])
+def test_compiled_construction_is_that_of_torch(kind):
+    """Theorem 17 (c)."""
+    model = outside(kind, spread=1.0)
+    p, gradient = pulled(model)
+    model.compiled = CompiledExcess(model.excess, *parameters(model))
+    q, found = pulled(model)
+    assert 0 < model.factor().item() < 1
+    for name, value in p.items():
+        assert_allclose(q[name].detach(), value.detach(), rtol=1e-8)
+    assert_allclose(found, gradient, rtol=1e-6, atol=1e-6 * abs(gradient).max())
+
+
+@pytest.mark.parametrize("kind", ["gru", "ren", "lipschitz_ren", "lipschitz_rnn"])
+def test_pull_back_is_the_transposed_derivative(kind):
+    model = ZOO[kind](2, 2, 3)
+    p, gradient = model.theta(), pulled(model)[1]
+    sum((g * p[k]).sum() for k, g in weights(model).items()).backward()
+    expected = [v.grad.numpy().ravel() for v in model.parameters() if v.requires_grad]
+    assert_allclose(gradient, np.concatenate(expected), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "inner, is_traced", [(lambda: GRU(2, 1, 3), True), (lambda: Cascade(GRU(2, 2, 2), LSTM(2, 1, 2)), False)]
+)
+def test_construction_is_compiled_once_it_pays_and_where_it_can_be(inner, is_traced, monkeypatch):
+    monkeypatch.setattr(construct, "PAYS", 3)
+    model = Contracting(inner())
+    for _ in range(3):
+        model.theta()
+    assert (model.compiled is not None) == is_traced
+
+
+def test_copies_and_files_of_a_compiled_model_compile_again():
+    model = outside("gru")
+    model.compiled = CompiledExcess(model.excess, *parameters(model))
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert other.compiled is None
+        assert_allclose(other.factor().item(), model.factor().item(), rtol=1e-8)
+
+
+def test_jacobian_of_a_compiled_construction_is_that_of_its_pull_back():
+    """What Gauss-Newton takes."""
+    model = outside("gru")
+    model.compiled = CompiledExcess(model.excess, *parameters(model))
+    gradient, given = pulled(model)[1], weights(model)
+    free = [v for v in model.parameters() if v.requires_grad]
+    sizes = [v.numel() for v in free]
+    part = SimpleNamespace(
+        model=model, kernel=SimpleNamespace(wrt=tuple(given)), free=free, sizes=sizes, n_theta=sum(sizes)
+    )
+    found = torch.cat([g.flatten() for g in given.values()]).numpy() @ Objective.explicit_by_free(part)
+    assert_allclose(found, gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_positive_matrix_is_what_it_says_and_its_gradient_too():
+    Z = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    expected = Z.T @ Z + ROOM * (1 + (Z**2).sum() / 4) * torch.eye(4, dtype=Z.dtype)
+    weights = torch.randn(4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert_allclose(positive(Z).detach(), expected.detach(), rtol=1e-13)
+    slopes = [torch.autograd.grad((weights * H).sum(), Z)[0] for H in (positive(Z), expected)]
+    assert_allclose(*slopes, rtol=1e-12)
+
+
+def test_rows_of_an_equilibrium_network_are_those_of_one_lower_triangle():
+    model = REN(1, 1, 2, neurons=4)
+    with torch.no_grad():
+        model.X.add_(0.1 * torch.randn(model.X.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    H, n = positive(model.X), model.nx
+    H22 = H[n : n + 4, n : n + 4]
+    p = model.explicit(H)
+    for i in range(1, 4):
+        assert_allclose(p[f"D11_{i}"].detach(), (-2 * H22[i, :i] / H22[i, i])[None].detach(), rtol=1e-13)
