@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -22,6 +23,7 @@ from .identified import IdentifiedModel
 from .judge import Tracker, Validation
 from .kernel import Batch, make_kernel
 from .linear import LinearModel
+from .metrics import unexplained
 from .model import Model
 from .models.network import Network
 from .near_linear import near_linear
@@ -185,6 +187,7 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
     info: dict[str, Any] = dict(seed=seed, data=train.fingerprint(), certificate=certificate, version=_version())
     labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     identified = IdentifiedModel(objective.model, scaler, info=info, **labels)
+    identified = replace(identified, residual=unexplained(train.ys, identified.predict(train)))
     proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)

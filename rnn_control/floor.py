@@ -131,7 +131,9 @@ def linear_error(linear: LinearModel, tracker: Tracker) -> float:
     valid, data = tracker.valid, tracker.objective.data
     w, at_rest = valid.washout, np.zeros(linear.order)
     us, ys = (valid.us, valid.ys) if valid.us else data[:2]
-    starts = (initial_state(linear.system, u[:w], y[:w]) if w else at_rest for u, y in zip(us, ys, strict=True))
+    residual = None if linear.residual is None else linear.residual / linear.scaler.y_std
+    first = ((u[:w], y[:w]) for u, y in zip(us, ys, strict=True))
+    starts = (initial_state(linear.system, *shown, residual) if w else at_rest for shown in first)
     runs = _runs(linear.system, starts, us)
     return valid.error_on_records(runs) if valid.us else valid.error_on_training(tracker.objective, runs)
 

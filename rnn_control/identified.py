@@ -29,7 +29,9 @@ class IdentifiedModel:
     """A trained model in physical units.
 
     model: normalised equations; scaler: u to [-1, 1] and y to zero mean and unit deviation; dt in s; `info`: where it
-    comes from (data fingerprint, seed, certificate asked for, package version).
+    comes from (data fingerprint, seed, certificate asked for, package version). residual (ny,): deviations of what the
+    free run leaves unexplained, in units of y; initial states are estimated with the weights 1 / residual^2 of the
+    outputs, all alike without.
     """
 
     model: Model
@@ -40,6 +42,7 @@ class IdentifiedModel:
     u_units: tuple[str, ...]
     y_units: tuple[str, ...]
     info: dict[str, Any] = field(default_factory=dict)
+    residual: np.ndarray | None = None
 
     def simulate(self, u: np.ndarray, x0: np.ndarray | None = None) -> np.ndarray:
         """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default the origin."""
@@ -55,12 +58,16 @@ class IdentifiedModel:
         return x, self.scaler.y_out(y)
 
     def initial_state(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The state x(0), (nx,), that best explains a window of u (T, nu) and y (T, ny; NaN where it is missing)."""
+        """The state x(0), (nx,), that best explains a window of u (T, nu) and y (T, ny; NaN where it is missing).
+
+        An output counts by 1 / residual^2.
+        """
         u = self._channels(u, self.model.nu, "u", self.u_names)
         y = self._channels(y, self.model.ny, "y", self.y_names, may_lack=True)
         if len(u) != len(y):
             raise ValueError(f"u has {len(u)} samples, y has {len(y)}; they must be of one window")
-        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y))
+        residual = None if self.residual is None else self.residual / self.scaler.y_std
+        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y), residual)
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> np.ndarray:
         """The present state after a past window: x at the sample that follows the last of u_past, y_past."""
@@ -124,6 +131,7 @@ class IdentifiedModel:
         header = dict(
             spec=self.model.spec(), equations=text._asdict(), scaler=self.scaler.to_dict(), dt=self.dt,
             u_names=self.u_names, y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
+            residual=None if self.residual is None else self.residual.tolist(),
         )  # fmt: skip
         return write_model(path, header, {**self.model.state_dict(), **made})
 
@@ -138,7 +146,9 @@ class IdentifiedModel:
             raise ValueError(f"{path}: the weights do not fit the architecture in its header: {error}") from error
         cls._check_equations(path, model, header["equations"], state)
         labels = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
-        return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **labels)
+        residual = None if header["residual"] is None else np.array(header["residual"])
+        scaler = Scaler.from_dict(header["scaler"])
+        return cls(model, scaler, header["dt"], info=header["info"], residual=residual, **labels)
 
     @staticmethod
     def _check_equations(path, model: Model, stored: dict | None, state: dict[str, Tensor]):

@@ -4,21 +4,22 @@ import numpy as np
 
 from .kernel import Kernel
 from .model import Model
+from .weighting import likelihood
 
 PRIOR = 1e-3
 """Weight of |x0|^2 beside the mean squared output error: decides states that the window does not show."""
-
-
 HALVINGS = 0.5 ** np.arange(10)[:, None]
 """Steps that are tried along each direction, all at once."""
 
 
 def initial_state(
-    kernel: Kernel, model: Model, u: np.ndarray, y: np.ndarray, iterations: int = 20, step: float = 1e-5
-) -> np.ndarray:
-    """x0 (nx,) that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny), in the state box.
+    kernel: Kernel, model: Model, u: np.ndarray, y: np.ndarray, residual: np.ndarray | None = None,
+    iterations: int = 20, step: float = 1e-5,
+) -> np.ndarray:  # fmt: skip
+    """x0 (nx,) that minimises mean w |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny), in the state box.
 
-    Samples that are missing (NaN in y) do not count.
+    w: the `likelihood` weights of the outputs' residuals (ny,), all one without. Samples that are missing (NaN in y)
+    do not count.
     Everything normalised. Derivatives by forward differences, all directions one batch of simulations. States that rest
     on the box and are pushed outwards are held there; the search ends where a step gains less than 0.1 %.
     """
@@ -27,10 +28,11 @@ def initial_state(
     if not len(u):
         return x0
     box = model.state_box(p, model.input_box()).detach().numpy()
+    root = np.sqrt(likelihood(residual))
 
     def errors(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         outputs = np.stack([yhat for _, yhat in kernel.simulate(p, starts, [u] * len(starts))])
-        error = np.where(known, y - outputs, 0.0).reshape(len(starts), -1)
+        error = np.where(known, root * (y - outputs), 0.0).reshape(len(starts), -1)
         with np.errstate(over="ignore", invalid="ignore"):
             costs = (error**2).mean(1) + PRIOR * (starts**2).sum(1)
         return error, np.where(np.isfinite(costs), costs, np.inf)

@@ -33,7 +33,7 @@ class Validation:
     def __call__(self, objective: Objective, v: np.ndarray) -> float:
         if not self.us:
             return self.held_error(objective, v) if self.held else objective.error
-        x0 = self.initial_states(self.kernel, self.model, self.us, self.ys)
+        x0 = self.initial_states(self.kernel, self.model, self.us, self.ys, self.residual(objective, v))
         return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
 
     def error_on_records(self, outputs: list[np.ndarray]) -> float:
@@ -45,15 +45,29 @@ class Validation:
         value = float(np.sqrt((error[~np.isnan(measured)] ** 2).mean()))
         return value if np.isfinite(value) else np.inf
 
-    def initial_states(self, kernel: Kernel, model: Model, us: list[np.ndarray], ys: list[np.ndarray]) -> np.ndarray:
+    def residual(self, objective: Objective, v: np.ndarray) -> np.ndarray | None:
+        """What v leaves unexplained of each output of the training records, (ny,); one output needs no weight."""
+        if self.model.ny == 1:
+            return None
+        inputs = [u[:, : self.model.nu] for u in objective.data.u]
+        runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), inputs)
+        records = zip(objective.data.y, objective.data.w, runs, strict=True)
+        squares = sum((w * (y - yhat) ** 2).sum(0) for y, w, (_, yhat) in records)
+        found = np.sqrt(squares / sum(w.sum(0) for w in objective.data.w))
+        return found if np.isfinite(found).all() else None
+
+    def initial_states(self, kernel: Kernel, model: Model, us, ys, residual: np.ndarray | None) -> np.ndarray:
         """(records, nx)."""
         w = self.washout
-        return np.stack([initial_state(kernel, model, u[:w], y[:w]) for u, y in zip(us, ys, strict=True)])
+        return np.stack([initial_state(kernel, model, u[:w], y[:w], residual) for u, y in zip(us, ys, strict=True)])
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         kernel, model, data = objective.kernel, objective.model, objective.data
         is_own = objective.starts.is_own
-        x0 = self.initial_states(kernel, model, data.u, data.y) if is_own else objective.initial_states(v)
+        if is_own:
+            x0 = self.initial_states(kernel, model, data.u, data.y, self.residual(objective, v))
+        else:
+            x0 = objective.initial_states(v)
         runs = kernel.simulate(model.theta(), x0, data.u)
         return self.error_on_training(objective, [yhat for _, yhat in runs])
 

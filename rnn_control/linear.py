@@ -7,7 +7,7 @@ import control
 import numpy as np
 
 from .data import Experiment
-from .metrics import Score, score
+from .metrics import Score, score, unexplained
 from .refine import initial_state, refine
 from .scaler import Scaler
 from .subspace import StateSpace, allows, subspace
@@ -29,6 +29,8 @@ class LinearModel:
     y_names: tuple[str, ...]
     u_units: tuple[str, ...]
     y_units: tuple[str, ...]
+    residual: np.ndarray | None = None
+    """Of the training records, as that of an IdentifiedModel."""
 
     @property
     def order(self) -> int:
@@ -44,8 +46,12 @@ class LinearModel:
         return self.scaler.y_out(self.system.simulate(start, self.scaler.u_in(u)))
 
     def initial_state(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """x(0), (nx,), that minimises mean |y - yhat|^2 + 1e-3 |x0|^2 over a window u (T, nu), y (T, ny)."""
-        return initial_state(self.system, self.scaler.u_in(u), self.scaler.y_in(y))
+        """x(0), (nx,), that minimises mean w |y - yhat|^2 + 1e-3 |x0|^2 over a window u (T, nu), y (T, ny).
+
+        w: 1 / residual^2 of each output over the least of them.
+        """
+        residual = None if self.residual is None else self.residual / self.scaler.y_std
+        return initial_state(self.system, self.scaler.u_in(u), self.scaler.y_in(y), residual)
 
     def predict(self, experiment: Experiment, washout: int = 50) -> list[np.ndarray]:
         """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: the origin)."""
@@ -94,8 +100,9 @@ def fit_linear(
     if valid is not None:
         starts = sorted(starts, key=lambda m: linear_error(m, valid))[:REFINED]
     models = [replace(m, system=refine(m.system, us, ys).balanced()) for m in starts]
+    known = [replace(m, residual=unexplained(train.ys, m.predict(train))) for m in (*models, *starts)]
     # a refined one may follow a drift by a slow state whose start a user's 50 samples do not show
-    return min([*models, *starts], key=lambda m: linear_error(m, valid or train))
+    return min(known, key=lambda m: linear_error(m, valid or train))
 
 
 def linear_reference(

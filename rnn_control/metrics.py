@@ -20,6 +20,12 @@ def rmse(y: Records, y_hat: Records, washout: int = 0) -> np.ndarray:
     return _rms(error)
 
 
+def unexplained(y: Records, y_hat: Records) -> np.ndarray | None:
+    """`rmse` after the first 50 samples, a quarter of a short record at most; None if y_hat diverged."""
+    found = rmse(y, y_hat, min(50, *(len(r) // 4 for r in as_records(y, "y"))))
+    return found if np.isfinite(found).all() else None
+
+
 def nrmse(y: Records, y_hat: Records, washout: int = 0) -> np.ndarray:
     """RMSE / std(y) per channel (ny,), std with ddof = 0; nan where y does not move."""
     measured, error = _pooled(y, y_hat, washout)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .files import write_whole
 
-SCHEMA = 2
-FIELDS = {"schema", "spec", "scaler", "dt", "u_names", "y_names", "u_units", "y_units", "info", "equations"}
-SINCE = {"equations": 2}
+SCHEMA = 3
+FIELDS = {"schema", "spec", "scaler", "dt", "u_names", "y_names", "u_units", "y_units", "info", "equations", "residual"}
+SINCE = {"equations": 2, "residual": 3}
 """The schema that brought a field; an older file reads as if it held None."""
 
 

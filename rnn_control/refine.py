@@ -7,6 +7,7 @@ import numpy as np
 from .beginnings import beginnings
 from .scan import scan
 from .subspace import StateSpace
+from .weighting import likelihood
 
 PRIOR = 1e-3
 """Weight of |x0|^2 beside the mean squared output error, as for every other model."""
@@ -14,11 +15,14 @@ ITERATIONS = 30
 """Of Levenberg-Marquardt at most, on the first part of a record."""
 
 
-def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """x(0), (n,), that minimises mean |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny; NaN: missing)."""
-    n, known = len(system.A), ~np.isnan(y)
-    rest = np.where(known, y - system.simulate(np.zeros(n), u), 0.0)
-    Gamma = (system.observability(len(u)) * known[:, :, None]).reshape(-1, n)
+def initial_state(system: StateSpace, u: np.ndarray, y: np.ndarray, residual: np.ndarray | None = None) -> np.ndarray:
+    """x(0), (n,), that minimises mean w |y - yhat|^2 + PRIOR |x0|^2 over a window u (T, nu), y (T, ny; NaN: missing).
+
+    w: the `likelihood` weights of the outputs' residuals (ny,), all one without.
+    """
+    n, root = len(system.A), ~np.isnan(y) * np.sqrt(likelihood(residual))
+    rest = root * np.where(np.isnan(y), 0.0, y - system.simulate(np.zeros(n), u))
+    Gamma = (system.observability(len(u)) * root[:, :, None]).reshape(-1, n)
     return np.linalg.solve(
         Gamma.T @ Gamma / Gamma.shape[0] + PRIOR * np.eye(n), Gamma.T @ rest.ravel() / Gamma.shape[0]
     )

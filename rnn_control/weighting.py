@@ -7,6 +7,20 @@ import numpy as np
 
 LARGEST_LOSS = 10.0
 """Mean square of normalised errors up to which a window counts against itself: a diverging start is no verdict."""
+LARGEST_WEIGHT = 1e4
+"""Of an output, over the one with the largest residual: an output that is explained to the last digit is not all."""
+
+
+def likelihood(residual: np.ndarray | None) -> np.ndarray | float:
+    """Weights of squared output errors (ny,): 1 / residual^2, as maximum likelihood asks for, over their least value.
+
+    residual (ny,): deviations of what a model leaves unexplained. Where all are alike, or none is known, the weights
+    are one: the output that the model knows least counts against a prior as it would alone.
+    Reference: L. Ljung (1999), System Identification, section 7.2.
+    """
+    if residual is None:
+        return 1.0
+    return np.minimum((residual.max() / np.maximum(residual, 1e-300)) ** 2, LARGEST_WEIGHT)
 
 
 class Weighting(Protocol):

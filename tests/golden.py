@@ -15,7 +15,8 @@ from rnn_control import IdentifiedModel, certify
 from rnn_control.contract import contract
 from rnn_control.simulate import simulate
 
-FOLDERS = (Path(__file__).with_name("data"), Path(__file__).with_name("data") / "schema2")
+DATA = Path(__file__).with_name("data")
+FOLDERS = (DATA, DATA / "schema2", DATA / "schema3")
 """Of every schema of the files; the last is the present one."""
 
 

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from matplotlib import pyplot as plt
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
 from zoo import identified, inputs, quick_gru, randomised
 
@@ -102,6 +102,25 @@ def test_initial_state_is_the_least_squares_one_although_some_states_rest_on_the
 
         best = 2 * least_squares(residuals, np.zeros(5), bounds=(-1, 1)).cost
         assert (residuals(model.initial_state(u, y)) ** 2).sum() < 1.01 * best
+
+
+def test_a_noisy_output_tells_less_of_the_initial_state(model):
+    rng, std = np.random.default_rng(4), model.scaler.y_std
+    noise = np.array([0.01, 1.0, 1.0]) * std
+    informed, missed = dataclasses.replace(model, residual=noise), np.zeros(2)
+    for _ in range(10):
+        x0, u = rng.uniform(-0.5, 0.5, 5), model.scaler.u_out(inputs(rng, 50, 2))
+        clean = model.simulate(u, x0)
+        y = clean + noise * rng.normal(size=(50, 3))
+        for i, one in enumerate((model, informed)):
+            missed[i] += (((one.simulate(u, one.initial_state(u, y)) - clean) / std)[:, 0] ** 2).mean()
+    assert missed[1] < 0.1 * missed[0]
+
+
+@pytest.mark.parametrize("residual", [None, np.array([0.1, 0.25, 1 / 3])], ids=["none", "known"])
+def test_the_residual_of_the_outputs_is_kept_in_the_file(model, tmp_path, residual):
+    loaded = IdentifiedModel.load(dataclasses.replace(model, residual=residual).save(tmp_path / "model"))
+    assert_array_equal(loaded.residual, residual)
 
 
 @pytest.mark.parametrize("u", [np.zeros((4, 3)), np.zeros(4), np.full((4, 2), np.nan), np.zeros((4, 2, 1))], ids=str)
