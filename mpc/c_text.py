@@ -88,7 +88,7 @@ class ControllerText:
         low, high = t.box
         ours = self._problem.scales.y_range[: len(t.scales.y_range)]
         share, sizes = ours / t.scales.y_range, (str(len(t.counted)), str(len(t.tracked)))
-        return [*sizes, f"{{{counted}}}", numbers(t.Q), numbers(low), numbers(high), numbers(share)]
+        return [*sizes, f"{{{counted}}}", *map(numbers, (t.Q, low, high, t.rest, share))]
 
     def _end(self) -> tuple[list[str], str]:
         """Lines and the file of the terminal cost."""

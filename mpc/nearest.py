@@ -10,21 +10,35 @@ from .fast_call import FastCall
 # Weight of staying near the previous input. It decides between equally good inputs and vanishes
 # as the target settles, because it pulls to the last solution and not to a fixed one.
 PROXIMAL = 1e-8
+# Weight of an input near where it is to rest: outputs come far before it, and it before inputs that may rest anywhere.
+RESTING = 1e-7
 # Error of x = f(x, u) at rest; promised decrease that ends the iterations, rounding of the cost, and share of the
 # promised decrease that a step must keep.
 AT_REST, SETTLED, ROUNDING, SUFFICIENT = 1e-12, 1e-16, 1e-13, 1e-4
 # An input this close to a bound, or closer the nearer the optimum, counts as at it: else it cuts every step short.
 NEAR = 0.1
 STEPS, REST_STEPS, SMALLEST_STEP = 50, 20, 1e-6
+# Weights beyond 1 are those of bounds, which would be walls to a line search: from 1 they grow by this factor, each
+# time from where the last ones led. To a promised decrease of NEARLY, which will do where no step pays any more.
+STEEPER, NEARLY = 10.0, 1e-9
 
 
 class Asked(NamedTuple):
-    """Intervals (counted, 2) in which outputs are wanted, the inputs' last values and box (nu,); all scaled."""
+    """Intervals (counted, 2) in which outputs are wanted, the inputs' last values and box (nu,); all scaled.
+
+    rest: where inputs are to rest (nu,), NaN where that is left open
+    """
 
     wanted: np.ndarray
     u_last: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    rest: np.ndarray
+
+    def pull(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weight and place that draws each input."""
+        open_ = np.isnan(self.rest)
+        return np.where(open_, PROXIMAL, RESTING), np.where(open_, self.u_last, self.rest)
 
 
 class Rest(NamedTuple):
@@ -39,9 +53,10 @@ class Rest(NamedTuple):
 
 
 class NearestRest:
-    """min |e|_Q^2 + PROXIMAL |u - u_last|^2 over rest points x = f(x, u), y = g(x), with u in its box.
+    """min |e|_Q^2 + |u - u_c|_w^2 over rest points x = f(x, u), y = g(x), with u in its box.
 
-    e: how far y is out of the interval in which it is wanted, which may be a point. x follows u. With A, B, C at the
+    e: how far y is out of the interval in which it is wanted, which may be a point. w, u_c: small, and where the input
+    is to rest, else smaller, and where it was last. x follows u. With A, B, C at the
     rest point and E = I - A,
     Z = E^-1 B,  G = C Z,  mu = 2 Q e,  lam = E'^-1 A' C' mu,
     gradient G' mu,  Hessian 2 G' Q G (rows out of their interval) + [Z; I]' W [Z; I],  W = curve(x, u, lam, mu).
@@ -55,26 +70,38 @@ class NearestRest:
 
     def __init__(self, cell: ca.Function, curve: ca.Function, counted: np.ndarray, Q: np.ndarray):
         self._cell, self._curve, self._counted, self._Q = FastCall(cell), FastCall(curve), counted, Q
+        self._weights = Q
         self.nx, self.nu, self.ny = cell.size1_in(0), cell.size1_in(1), cell.size1_out(1)
 
     def solve(self, x: np.ndarray, asked: Asked) -> np.ndarray | None:
         """[x; u] from a first x and the last u; None where the states come to no rest."""
         asked = asked._replace(u_last=np.clip(asked.u_last, asked.low, asked.high))
-        u = asked.u_last
-        rest = self._settle(x, u, asked)
+        u, steepest, most = asked.u_last, 1.0, self._Q.max()
+        while True:
+            self._weights, last = np.minimum(self._Q, steepest), steepest >= most
+            x, u, is_settled = self._descend(x, u, asked, SETTLED if last else NEARLY)
+            if last or not np.isfinite(x).all():
+                return np.concatenate([x, u]) if is_settled else None
+            steepest *= STEEPER
+
+    def _descend(
+        self, x: np.ndarray, u: np.ndarray, asked: Asked, settled: float
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The rest point after steps until they promise less than `settled`, and whether it will do."""
+        rest, promised = self._settle(x, u, asked), np.inf
         for _ in range(STEPS):
             Z = None if rest is None else _solve(np.eye(self.nx) - rest.A, rest.B)
             if rest is None or Z is None:
-                return None
+                return np.full(self.nx, np.nan), u, False
             gradient, d = self._step(rest, Z, u, asked)
             promised = -gradient @ d
             to = self._search(rest, Z, u, d, gradient, asked)
             if to is None:
-                return None
+                break
             u, rest = to
-            if promised <= SETTLED:
-                return np.concatenate([rest.x, u])
-        return None
+            if promised <= settled:
+                break
+        return x if rest is None else rest.x, u, bool(promised <= NEARLY)
 
     def _settle(self, x: np.ndarray, u: np.ndarray, asked: Asked) -> Rest | None:
         """The rest state at u, by Newton's method from x."""
@@ -86,7 +113,8 @@ class NearestRest:
             if np.abs(f - x).max() <= AT_REST * (1 + np.abs(x).max()):
                 y, C = y[self._counted], C.reshape(self.nx, self.ny).T[self._counted]
                 e = y - np.clip(y, *asked.wanted.T)
-                cost = self._Q @ e**2 + PROXIMAL * ((u - asked.u_last) ** 2).sum()
+                w, centre = asked.pull()
+                cost = self._weights @ e**2 + w @ (u - centre) ** 2
                 return Rest(x, e, A.copy(), B.copy(), C, float(cost))
             dx = _solve(np.eye(self.nx) - A, f - x)
             if dx is None:
@@ -96,14 +124,15 @@ class NearestRest:
 
     def _step(self, rest: Rest, Z: np.ndarray, u: np.ndarray, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
         """Gradient, and step of the inputs."""
-        mu, G, pull = np.zeros(self.ny), rest.C @ Z, 2 * self._Q * rest.e
+        mu, G, pull = np.zeros(self.ny), rest.C @ Z, 2 * self._weights * rest.e
         np.add.at(mu, self._counted, pull)
-        out = self._Q * ((rest.e != 0) | (asked.wanted[:, 0] == asked.wanted[:, 1]))
-        gradient = G.T @ pull + 2 * PROXIMAL * (u - asked.u_last)
+        out = self._weights * ((rest.e != 0) | (asked.wanted[:, 0] == asked.wanted[:, 1]))
+        w, centre = asked.pull()
+        gradient = G.T @ pull + 2 * w * (u - centre)
         lam = np.linalg.solve((np.eye(self.nx) - rest.A).T, rest.A.T @ (rest.C.T @ pull))
         W = self._curve(rest.x, u, lam, mu)[0].reshape(self.nx + self.nu, -1)
         V = np.vstack([Z, np.eye(self.nu)])
-        convex = 2 * G.T @ (out[:, None] * G) + 2 * PROXIMAL * np.eye(self.nu)
+        convex = 2 * G.T @ (out[:, None] * G) + 2 * np.diag(w)
         bound = np.where(gradient > 0, asked.low, asked.high)
         near = min(NEAR, np.abs(np.clip(u - gradient, asked.low, asked.high) - u).max())
         free = np.flatnonzero(np.abs(u - bound) > near)

@@ -5,7 +5,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
-from .nearest import PROXIMAL, Asked
+from .nearest import Asked
 from .scales import Scales, scaled_functions
 from .system import System
 
@@ -17,7 +17,7 @@ class IpoptRest:
         self._nx = system.nx
         f_n, g_n = scaled_functions(system, scales)
         z, wanted = ca.MX.sym("z", system.nx + system.nu), ca.MX.sym("y", len(counted), 2)
-        u_last = ca.MX.sym("u", system.nu)
+        w, centre = ca.MX.sym("w", system.nu), ca.MX.sym("u", system.nu)
         f: Any = f_n(z[: system.nx], z[system.nx :])
         y: Any = g_n(z[: system.nx])
         distance = 0
@@ -26,8 +26,8 @@ class IpoptRest:
             distance += Q[i] * (y[j] - (low if i < points else ca.fmax(low, ca.fmin(y[j], high)))) ** 2
         nlp = {
             "x": z,
-            "p": ca.veccat(wanted, u_last),
-            "f": distance + PROXIMAL * ca.sumsqr(z[system.nx :] - u_last),
+            "p": ca.veccat(wanted, w, centre),
+            "f": distance + ca.sum1(w * (z[system.nx :] - centre) ** 2),
             "g": f - z[: system.nx],
         }
         options = {"ipopt.print_level": 0, "ipopt.sb": "yes", "print_time": False, "show_eval_warnings": False}
@@ -41,7 +41,7 @@ class IpoptRest:
         u_last = np.clip(asked.u_last, low, high)
         found: Any = self._solve(
             x0=np.concatenate([x, u_last]),
-            p=np.concatenate([asked.wanted.ravel("F"), u_last]),
+            p=np.concatenate([asked.wanted.ravel("F"), *asked._replace(u_last=u_last).pull()]),
             lbx=np.concatenate([-free, low]),
             ubx=np.concatenate([free, high]),
             lbg=0,

@@ -14,7 +14,7 @@ from .keepable import warn_of_bounds
 from .measured import Measured
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .settings import DEFAULT_SOFT_PENALTY, check_moves, parse_bounds, parse_soft_penalty, parse_weights
+from .settings import DEFAULT_SOFT_PENALTY, check_moves, parse_bounds, parse_rest, parse_soft_penalty, parse_weights
 from .solving import Name, Solved, Solvers
 from .step_result import Prediction, StepResult
 from .system import System, check_system, state_names
@@ -39,6 +39,8 @@ class NMPC:
         Bounds of y and x are soft: a plan breaks them where it must, rather than have none, and says so (violated).
         States are named as by the system's x_names, else x1, x2, ...; the target rests within bounds, else the
         reference is not reachable
+    rest: {input: where it is to rest}: at rest, inputs that references leave free go there, as near as they can;
+        outputs and bounds come first. Their weights["u"], which draw them to the target, then default as "du"
     moves: how many steps each move lasts, [1, 1, 2, 4, ...] with sum N; default: one step each
     terminal: "cost_to_go" (see CostToGo), None, a matrix P (nx, nx) for |x_N - x_s|_P^2, or a
         certificate with rate and metric (see certified_terminal)
@@ -82,11 +84,16 @@ class NMPC:
         tol: float = 1e-8,
         measured: Sequence[str] = (),
         measured_preview: int = 0,
+        rest: Mapping[str, float] | None = None,
         price: Price | None = None,
     ):
         check_system(system)
         if price is not None and (measured or solver not in (None, "ipopt", "fatrop")):
             raise ValueError("a price takes solver='ipopt' or 'fatrop', and goes with no measured disturbances")
+        if price is not None and rest:
+            raise ValueError(
+                "a price says itself where inputs rest: add 0.01 * (u[0] - 3) ** 2 to it, and leave rest out"
+            )
         moves = check_moves(horizon, moves)
         self.system, self.horizon = system, int(horizon)
         self._measured = m = Measured(system, measured, measured_preview)
@@ -95,7 +102,9 @@ class NMPC:
         self._watched = seen = Watched(system, b)
         wide, ny = seen.scales(self.scales), system.ny
         economy = None if price is None else Economy(lambda x, u, y: price(x, u, y[:ny]), seen.system(m.system), wide)
-        self.weights = parse_weights(m.system, weights, self.scales, economy.unit if economy else 0.0)
+        resting = parse_rest(rest, m.system.u_names, b)
+        unit, drawn = economy.unit if economy else 0.0, np.isfinite(resting)
+        self.weights = parse_weights(m.system, weights, self.scales, unit, drawn)
         self.u_names, self.y_names, self.dt = m.system.u_names, system.y_names, system.dt
         w, limits, penalty = seen.weights(self.weights), seen.bounds(b), parse_soft_penalty(soft_penalty, seen.names)
         self._problem = q = HorizonProblem(seen.system(m.system), w, limits, wide, penalty, moves, economy)
@@ -108,6 +117,7 @@ class NMPC:
             u_max=b.u_max,
             scales=seen.scales(around),
             y_bounds=(limits.y_min, limits.y_max),
+            rest=resting,
             library=None if measured else self._solvers.library,
         )
         if self._solvers.are_slow:

@@ -36,19 +36,26 @@ class Bounds(NamedTuple):
     x_max: np.ndarray
 
 
-def parse_weights(system: System, given: Mapping[str, Any] | None, scales: Scales, price_unit: float = 0.0) -> Weights:
+def parse_weights(
+    system: System,
+    given: Mapping[str, Any] | None,
+    scales: Scales,
+    price_unit: float = 0.0,
+    resting: np.ndarray | float = 0.0,
+) -> Weights:
     """{"y": , "u": , "du": }, each a scalar, an array or a dict by channel name.
 
-    Defaults: y: 1 / range^2, with a price 0; u: 0; du: DEFAULT_MOVE_WEIGHT relative to the largest output term or to
-    what the price changes by. A dict for "y" gives weight 0 to the outputs that it leaves out.
+    Defaults: y: 1 / range^2, with a price 0; du: DEFAULT_MOVE_WEIGHT relative to the largest output term or to what the
+    price changes by; u: 0, or that of du where resting (nu,) is 1. A dict for "y" gives weight 0 to the outputs that it
+    leaves out.
     """
     given = {} if given is None else given
     check_names("weights", given, ("y", "u", "du"))
     y_default = 0.0 if "y" in given or price_unit else 1 / scales.y_range**2
     y = channel_vector("weights['y']", given.get("y"), system.y_names, y_default)
     du_default = DEFAULT_MOVE_WEIGHT * max(np.max(y * scales.y_range**2), price_unit) / scales.u_half**2
-    u = channel_vector("weights['u']", given.get("u"), system.u_names, 0.0)
     du = channel_vector("weights['du']", given.get("du"), system.u_names, du_default)
+    u = channel_vector("weights['u']", given.get("u"), system.u_names, resting * du_default)
     for name, w in (("y", y), ("u", u), ("du", du)):
         if (w < 0).any() or not np.isfinite(w).all():
             raise ValueError(f"weights[{name!r}] are {w}; weights must be finite and >= 0")
@@ -118,6 +125,21 @@ def parse_soft_penalty(given: Any, names: tuple[str, ...]) -> np.ndarray:
         if not 0 < c < np.inf:
             raise ValueError(f"soft_penalty of {name!r} is {c:g}; it must be positive and finite")
     return penalty
+
+
+def parse_rest(given: Mapping[str, float] | None, names: tuple[str, ...], bounds: Bounds) -> np.ndarray:
+    """Where each input is to rest, NaN where that is left open.
+
+    Raises: ValueError for an unknown input, or a place outside its bounds.
+    """
+    given = {} if given is None else given
+    if not isinstance(given, Mapping):
+        raise ValueError(f"rest is {given!r}; give a dict {{input: where it is to rest}}")
+    rest = channel_vector("rest", given, names, 0.0)
+    for name, u, low, high in zip(names, rest, bounds.u_min, bounds.u_max, strict=True):
+        if name in given and not low <= u <= high:
+            raise ValueError(f"rest of {name!r} is {u:g}, outside its bounds [{low:g}, {high:g}]")
+    return np.where([name in given for name in names], rest, np.nan)
 
 
 def shifted(bounds: Bounds, v: np.ndarray | float) -> Bounds:

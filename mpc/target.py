@@ -37,13 +37,16 @@ class SteadyTarget:
 
     Outputs of weight 0 are left where they come to rest, within their bounds, which come first: beyond them an error
     costs HELD times the most. A tracked output may go where its reference is. RestSearch from the previous target, and
-    IPOPT where that fails. With more inputs than outputs the solution nearest to the previous one is taken.
+    IPOPT where that fails. With more inputs than outputs the solution is taken that is nearest to where inputs are to
+    rest, else to the previous one.
 
     weights["y"] as in NMPC; u_min, u_max default to the system's box; they have an entry for every input that is to
     be found, (nu,) in all: the system's further inputs are given, as what v holds for them. What is searched is u + v,
     what acts there, in a box moved by v.
 
     y_bounds: lower and upper bound of outputs g(x) + d, (ny,) each; default: none
+
+    rest: where inputs are to rest that outputs leave free, (nu,), NaN where that is left open; outputs come first
 
     library: a compiled controller of this system and these scales, whose search is used
     """
@@ -57,6 +60,7 @@ class SteadyTarget:
         u_max: np.ndarray | None = None,
         scales: Scales | None = None,
         y_bounds: tuple[np.ndarray, np.ndarray] | None = None,
+        rest: np.ndarray | None = None,
         library: Any = None,
     ):
         self.system = system
@@ -67,6 +71,8 @@ class SteadyTarget:
         self.u_min, self.u_max = np.append(low, system.u_min[self.nu :]), np.append(high, system.u_max[self.nu :])
         given = s.u_mid[self.nu :]
         self._quiet = np.concatenate([np.zeros(self.nu), given])
+        rest = np.full(system.nu, np.nan) if rest is None else np.append(rest, np.nan * given)
+        self.rest = (rest - s.u_mid) / s.u_half
         # of a given input the box is one point, which v moves
         self.box = tuple((np.append(side, given) - s.u_mid) / s.u_half for side in (low, high))
         Q = parse_weights(system, weights, self.scales).y * self.scales.y_range**2
@@ -136,7 +142,7 @@ class SteadyTarget:
         wanted = self._wanted(r, d)
         low, high = (side + (v - self._quiet) / s.u_half for side in self.box)
         ok = bool(np.isfinite(wanted).all() and np.isfinite(r[self.tracked]).all() and np.isfinite(low).all())
-        z = self._find(wanted, low, high) if ok else None
+        z = self._find(wanted, low, high, self.rest + (v - self._quiet) / s.u_half) if ok else None
         ok = z is not None
         self._z = self._z if z is None else z
         target = self._describe(r, d, v, ok)
@@ -153,9 +159,9 @@ class SteadyTarget:
         wanted = (np.column_stack(sides) - (d + s.y_mid)[where, None]) / s.y_range[where, None]
         return np.clip(wanted, -FREE, FREE)
 
-    def _find(self, wanted: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+    def _find(self, wanted: np.ndarray, low: np.ndarray, high: np.ndarray, rest: np.ndarray) -> np.ndarray | None:
         x, u = np.split(self._z, [self.system.nx])
-        asked = Asked(wanted, u, low, high)
+        asked = Asked(wanted, u, low, high, np.clip(rest, low, high))
         z = self._search.solve(x, asked)
         for make in self._stands_in:
             z = make().solve(x, asked) if z is None else z

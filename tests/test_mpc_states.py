@@ -163,3 +163,17 @@ def test_a_spare_input_serves_the_bound_where_the_reference_leaves_it_free():
 def test_wrong_bounds_of_states_are_refused(bounds, word):
     with pytest.raises(ValueError, match=word):
         NMPC(jacket(), 5, bounds={"x": bounds})
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_targets_are_found_along_the_bounds_of_states(compiler, monkeypatch):
+    """Bounds are walls to a search on a penalty: it stuck at every sixth of them, before the penalty grew by degrees."""
+    if not compiler:
+        no_compiler(monkeypatch)
+    system, rng = learned(GRU, seed=1, size=5), np.random.default_rng(0)
+    s = find_scales(system)
+    bounds = {"x": np.column_stack([s.x_mid - 0.15 * s.x_half, s.x_mid + 0.2 * s.x_half])[: system.nx]}
+    t = NMPC(system, 3, bounds=bounds).target
+    t._stands_in = ()  # no IPOPT
+    wanted = [np.append(s.y_mid + 0.4 * s.y_range * rng.normal(size=2), 0 * s.x_mid) for _ in range(30)]
+    assert all(t.solve(r).ok for r in wanted)

@@ -15,7 +15,7 @@ def test_nearest_rest_point_is_that_of_ipopt(factory, weights):
     t = SteadyTarget(system, weights)
     ours, ipopt = (make() for make in t._late)
     x, u = np.split(t._z, [system.nx])
-    asked = Asked(np.array([[1.5, 1.5], [-0.4, -0.4]])[t.tracked], u, *t.box)
+    asked = Asked(np.array([[1.5, 1.5], [-0.4, -0.4]])[t.tracked], u, *t.box, t.rest)
     found = [solver.solve(x, asked) for solver in (ours, ipopt)]
     a, b = (None if z is None else ours._settle(z[: system.nx], z[system.nx :], asked) for z in found)
     assert found[0] is not None and (np.abs(found[0][system.nx :]) <= 1).all()

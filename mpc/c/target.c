@@ -6,9 +6,12 @@
 #define ROOT 1e-10
 #define WITHIN 1e-9 /* an output so little out of its bounds is in them */
 #define PROXIMAL 1e-8 /* weight of staying near the previous input */
+#define RESTING 1e-7 /* and of an input near where it is to rest */
 #define AT_REST 1e-12 /* error of x = f(x, u) */
 #define SETTLED 1e-16 /* promised decrease that ends the iterations */
 #define NEAR 0.1 /* an input this close to a bound counts as at it */
+#define STEEPER 10 /* weights beyond 1, those of bounds, grow by this factor: at once they would be walls */
+#define NEARLY 1e-9 /* promised decrease that will do until they have grown, or where no step pays any more */
 #define STEPS 50
 #define REST_STEPS 20
 #define SMALLEST_STEP 1e-6
@@ -46,32 +49,41 @@ static int errors(const TargetSettings *t, Target *w, double (*wanted)[2], doubl
   return !(largest(t->count, w->e) > margin);
 }
 
+static double weight(const TargetSettings *t, const Target *w, int i) { return fmin(t->Q[i], w->steepest); }
+static int is_open(const TargetSettings *t, int i) { return !isfinite(t->rest[i]); }
+static double pull(const TargetSettings *t, int i) { return is_open(t, i) ? PROXIMAL : RESTING; }
+
 /* z (NX + NU) becomes a root of [f - x; y - wanted] inside box and bounds; 0 if there is none nearby */
 static int root(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
-  int m = NX + t->points;
+  int m = NX + t->points, n = NX, moving[NZ];
+  for (int j = 0; j < NX; ++j) moving[j] = j;
+  for (int i = 0; i < NU; ++i)
+    if (is_open(t, i)) moving[n++] = NX + i;
+    else z[NX + i] = t->rest[i];
+  if (m > n) return 0;
   for (int turn = 0; turn < NEWTON_STEPS; ++turn) {
     if (!cell_at(t, w, work, z, z + NX)) return 0;
     for (int i = 0; i < NX; ++i) {
       w->residual[i] = w->f[i] - z[i];
-      for (int j = 0; j < NZ; ++j) w->M[i * NZ + j] = w->J[j * NX + i] - (i == j);
+      for (int j = 0; j < n; ++j) w->M[i * n + j] = w->J[moving[j] * NX + i] - (i == j);
     }
     for (int i = 0; i < t->points; ++i) {
       w->residual[NX + i] = w->y[i] - wanted[i][0];
-      for (int j = 0; j < NZ; ++j) w->M[(NX + i) * NZ + j] = dot(NX, w->C[i], w->J + j * NX);
+      for (int j = 0; j < n; ++j) w->M[(NX + i) * n + j] = dot(NX, w->C[i], w->J + moving[j] * NX);
     }
     if (largest(m, w->residual) < ROOT) {
       for (int i = 0; i < NU; ++i)
         if (z[NX + i] < t->low[i] || z[NX + i] > t->high[i]) return 0;
       return errors(t, w, wanted, WITHIN);
     }
-    if (m < NZ) {
-      if (!least_norm(m, NZ, w->M, w->L, w->residual, w->step)) return 0;
+    if (m < n) {
+      if (!least_norm(m, n, w->M, w->L, w->residual, w->step)) return 0;
     } else {
       if (!lu(m, w->M, w->pivot)) return 0;
       lu_solve(m, w->M, w->pivot, w->residual);
       memcpy(w->step, w->residual, sizeof w->step);
     }
-    for (int j = 0; j < NZ; ++j) z[j] -= w->step[j];
+    for (int j = 0; j < n; ++j) z[moving[j]] -= w->step[j];
   }
   return 0;
 }
@@ -84,7 +96,7 @@ static int factor_rest(Target *w) {
 }
 
 /* x becomes the rest state at u, by Newton's method; f, y, J, C are those there; the cost, or infinity */
-static double settle(const TargetSettings *t, Target *w, Work *work, const double *u, const double *u_last,
+static double settle(const TargetSettings *t, Target *w, Work *work, const double *u, const double *centre,
                      double (*wanted)[2], double *x) {
   for (int turn = 0; turn < REST_STEPS; ++turn) {
     if (!cell_at(t, w, work, x, u)) return INFINITY;
@@ -92,8 +104,8 @@ static double settle(const TargetSettings *t, Target *w, Work *work, const doubl
     if (largest(NX, w->residual) <= AT_REST * (1 + largest(NX, x))) {
       double cost = 0;
       errors(t, w, wanted, 0);
-      for (int i = 0; i < t->count; ++i) cost += t->Q[i] * w->e[i] * w->e[i];
-      for (int i = 0; i < NU; ++i) cost += PROXIMAL * (u[i] - u_last[i]) * (u[i] - u_last[i]);
+      for (int i = 0; i < t->count; ++i) cost += weight(t, w, i) * w->e[i] * w->e[i];
+      for (int i = 0; i < NU; ++i) cost += pull(t, i) * (u[i] - centre[i]) * (u[i] - centre[i]);
       return cost;
     }
     if (!factor_rest(w)) return INFINITY;
@@ -104,22 +116,22 @@ static double settle(const TargetSettings *t, Target *w, Work *work, const doubl
 }
 
 /* gradient and Hessian of the reduced cost at rest (x, u), with and without the model's curvature; 0 if singular */
-static int reduce(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u, const double *u_last,
+static int reduce(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u, const double *centre,
                   double (*wanted)[2]) {
-  double mu[NG] = {0}, pull[COUNTED], lam[NX], back[NX] = {0};
+  double mu[NG] = {0}, slope[COUNTED], lam[NX], back[NX] = {0};
   if (!factor_rest(w)) return 0;
   for (int a = 0; a < NU; ++a) {
     double *z = w->Z + a * NZ;
     memcpy(z, w->J + (NX + a) * NX, NX * sizeof *z);
     lu_solve(NX, w->M, w->pivot, z);
     for (int b = 0; b < NU; ++b) z[NX + b] = a == b;
-    w->gradient[a] = 2 * PROXIMAL * (u[a] - u_last[a]);
+    w->gradient[a] = 2 * pull(t, a) * (u[a] - centre[a]);
   }
   for (int i = 0; i < t->count; ++i) {
-    mu[t->counted[i]] += t->share[t->counted[i]] * (pull[i] = 2 * t->Q[i] * w->e[i]);
-    for (int k = 0; k < NX; ++k) back[k] += w->C[i][k] * pull[i];
+    mu[t->counted[i]] += t->share[t->counted[i]] * (slope[i] = 2 * weight(t, w, i) * w->e[i]);
+    for (int k = 0; k < NX; ++k) back[k] += w->C[i][k] * slope[i];
     for (int a = 0; a < NU; ++a) w->G[i * NU + a] = dot(NX, w->C[i], w->Z + a * NZ);
-    for (int a = 0; a < NU; ++a) w->gradient[a] += w->G[i * NU + a] * pull[i];
+    for (int a = 0; a < NU; ++a) w->gradient[a] += w->G[i * NU + a] * slope[i];
   }
   for (int k = 0; k < NX; ++k) lam[k] = dot(NX, w->J + k * NX, back);
   lu_solve_transposed(NX, w->M, w->pivot, lam);
@@ -127,9 +139,9 @@ static int reduce(const TargetSettings *t, Target *w, Work *work, const double *
   call(work, model_curve);
   for (int a = 0; a < NU; ++a)
     for (int b = 0; b < NU; ++b) {
-      double sum = 2 * PROXIMAL * (a == b), bend = 0;
+      double sum = 2 * pull(t, a) * (a == b), bend = 0;
       for (int i = 0; i < t->count; ++i)
-        if (w->e[i] != 0 || wanted[i][0] == wanted[i][1]) sum += 2 * t->Q[i] * w->G[i * NU + a] * w->G[i * NU + b];
+        if (w->e[i] != 0 || wanted[i][0] == wanted[i][1]) sum += 2 * weight(t, w, i) * w->G[i * NU + a] * w->G[i * NU + b];
       for (int k = 0; k < NZ; ++k) bend += w->Z[a * NZ + k] * dot(NZ, work->W + k * NZ, w->Z + b * NZ);
       w->convex[a * NU + b] = sum, w->curved[a * NU + b] = sum + bend;
     }
@@ -160,14 +172,12 @@ static void choose_step(const TargetSettings *t, const Target *w, const double *
   }
 }
 
-/* z becomes the rest point nearest to wanted; 0 if the states come to no rest */
-static int nearest(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
-  double u[NU], u_last[NU], to[NU], d[NU], x[NX], x_to[NX], promised, cost;
-  for (int i = 0; i < NU; ++i) u[i] = u_last[i] = clip(z[NX + i], t->low[i], t->high[i]);
-  memcpy(x, z, sizeof x);
-  cost = settle(t, w, work, u, u_last, wanted, x);
+/* rest (x, u) after steps until they promise less than `settled`: 1 if it will do, 0 if not, -1 if there is no rest */
+static int descend(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], const double *centre, double *x,
+                   double *u, double settled) {
+  double to[NU], d[NU], x_to[NX], promised = INFINITY, cost = settle(t, w, work, u, centre, wanted, x);
   for (int turn = 0; turn < STEPS; ++turn) {
-    if (!(cost < INFINITY) || !reduce(t, w, work, x, u, u_last, wanted)) return 0;
+    if (!(cost < INFINITY) || !reduce(t, w, work, x, u, centre, wanted)) return -1;
     choose_step(t, w, u, d);
     promised = -dot(NU, w->gradient, d);
     double then = INFINITY, step = 1;
@@ -179,27 +189,41 @@ static int nearest(const TargetSettings *t, Target *w, Work *work, double (*want
         enough += SUFFICIENT * w->gradient[i] * (to[i] - u[i]);
         for (int k = 0; k < NX; ++k) x_to[k] += w->Z[i * NZ + k] * (to[i] - u[i]);
       }
-      then = settle(t, w, work, to, u_last, wanted, x_to);
+      then = settle(t, w, work, to, centre, wanted, x_to);
       if (then <= cost + enough) break;
     }
-    if (!(step > SMALLEST_STEP)) return 0;
+    if (!(step > SMALLEST_STEP)) break;
     cost = then;
-    memcpy(u, to, sizeof u);
-    memcpy(x, x_to, sizeof x);
-    if (promised <= SETTLED) {
-      memcpy(z, x, sizeof x);
-      memcpy(z + NX, u, sizeof u);
-      return 1;
-    }
+    memcpy(u, to, sizeof to);
+    memcpy(x, x_to, sizeof x_to);
+    if (promised <= settled) break;
   }
-  return 0;
+  return promised <= NEARLY;
+}
+
+/* z becomes the rest point nearest to wanted; 0 if the states come to no rest */
+static int nearest(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
+  double u[NU], centre[NU], x[NX], most = largest(t->count, t->Q);
+  for (int i = 0; i < NU; ++i) {
+    u[i] = clip(z[NX + i], t->low[i], t->high[i]);
+    centre[i] = is_open(t, i) ? u[i] : t->rest[i];
+  }
+  memcpy(x, z, sizeof x);
+  for (w->steepest = 1;; w->steepest *= STEEPER) {
+    int last = w->steepest >= most, found = descend(t, w, work, wanted, centre, x, u, last ? SETTLED : NEARLY);
+    if (found < 0 || (last && !found)) return 0;
+    if (last) break;
+  }
+  memcpy(z, x, sizeof x);
+  memcpy(z + NX, u, sizeof u);
+  return 1;
 }
 
 /* z from the previous one; 0 if no rest point was found, and z stays */
 static int solve_target(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
   memcpy(w->z, z, sizeof w->z);
   if (!all_finite(2 * t->count, wanted[0])) return 0;
-  if (t->points <= NU && root(t, w, work, wanted, w->z)) {
+  if (root(t, w, work, wanted, w->z)) {
     memcpy(z, w->z, sizeof w->z);
     return 1;
   }
