@@ -84,6 +84,19 @@ class Comparison(NamedTuple):
     state_box: Tensor | None = None
 
 
+class Seen(NamedTuple):
+    """What a cell, alone or in a network of n states, sees of it: its own states, its input M dx, the outputs C dx."""
+
+    own: slice
+    M: Tensor
+    C: Tensor
+
+    def gate(self, W: Tensor, U: Tensor) -> Tensor:
+        """G with W M dx + U dh = G dx, h the last of the cell's own states."""
+        stop, n = self.own.stop, self.M.shape[1]
+        return torch.nn.functional.pad(U, (stop - U.shape[1], n - stop)) + W @ self.M
+
+
 def inf_norm(M: Tensor) -> Tensor:
     """Induced infinity norm: the largest row sum of |M| (not the largest entry)."""
     return M.abs().sum(1).max()

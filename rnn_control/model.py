@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import casadi as ca
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .bounds import Bound, Comparison
+from .bounds import Bound, Comparison, Seen
 
 
 class Params(dict):
@@ -43,6 +43,8 @@ class Model(nn.Module, ABC):
     kind: str
     recurrent: tuple[str, ...]
     """Names of the parameters whose common shrinkage to zero makes the model contract (used by `contract`)."""
+    injected: tuple[str, ...] = ()
+    """Gates that an observer may correct (see `observer.design_observer`)."""
 
     def __init__(self, nu: int, ny: int, nx: int, config: dict[str, Any]):
         super().__init__()
@@ -126,6 +128,15 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def comparison(self, p: Params, u_max: Tensor) -> Comparison:
         """The elementwise comparison system behind the weighted deltaISS condition."""
+
+    def observer_comparison(self, p: Params, u_max: Tensor, L: Mapping[str, Tensor], seen: Seen) -> Comparison:
+        """Model against its copy whose `injected` gates see L e, e = C dx + dy, dx of all that is `seen`; N for |dy|.
+
+        Of a cell without such gates: its comparison, with what its input differs by.
+        """
+        system = self.comparison(p, u_max)
+        M = system.N @ seen.M.abs()
+        return Comparison(lambda v: system.T(v[seen.own]) + M @ v, system.N.new_zeros(self.nx, len(seen.C)))
 
 
 def map_arrays(p: Params) -> Params:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import casadi as ca
 import numpy as np
@@ -9,12 +10,11 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from .bounds import Comparison, perron_weights
+from .bounds import Comparison, Seen, perron_weights, reach, sigmoid_slope
 from .export import CasadiModel
 from .identified import IdentifiedModel
 from .model import Model, Params, map_arrays
-from .models.gru import GRU
-from .models.lstm import LSTM
+from .models.network import Network
 
 ROUNDS = 2
 """Alternations of weights and gains; further ones gain little."""
@@ -39,26 +39,37 @@ class ObserverDesign:
     gains: dict[str, np.ndarray]
 
 
+class Gate(NamedTuple):
+    """A gate that can be corrected: its argument moves by G dx, its slope is at most `slope` (size,) uncorrected."""
+
+    G: Tensor
+    slope: Tensor
+
+
 def design_observer(model: IdentifiedModel) -> ObserverDesign:
-    """Gains that make the certified rate as small as found, never larger than without correction (Theorems 18, 19).
+    """Gains that make the certified rate as small as found, never larger than without correction (Theorems 18, 19, 24).
 
-    For weights w, each row of L minimises sum_j |U - L C|_ij w_j, a linear programme; w are the Perron weights of the
-    comparison system with L. The two alternate from L = 0, and the best is kept.
+    For weights w, each row of L minimises sum_j |G - L C|_ij w_j, a linear programme; w are the Perron weights of the
+    comparison system with L. The two alternate from L = 0, and the best is kept. In a network every gate of every GRU
+    and LSTM may see all of its outputs; gains are named "block.gate".
 
-    Raises: ValueError for another cell than GRU or LSTM.
+    Raises: ValueError for a model without a GRU or an LSTM.
     """
     cell = model.model
-    if not isinstance(cell, GRU | LSTM):
-        raise ValueError(f"the model is of kind {cell.kind}; certified observers are known for gru and lstm")
     p = Params({k: v.detach().double() for k, v in cell.theta().items()})
-    nothing = {k: torch.zeros(len(p["U" + k]), cell.ny, dtype=torch.float64) for k in cell.injected}
+    gates, C = _gates(cell, p), cell.output_map(p)
+    if not gates:
+        raise ValueError(
+            f"the model is of kind {cell.kind}; certified observers are known for gru, lstm and networks with them"
+        )
+    nothing = {k: torch.zeros(len(gate.G), cell.ny, dtype=torch.float64) for k, gate in gates.items()}
     best, rate, w = nothing, *_rate(cell, p, nothing)
     open_loop_rate = rate
     for _ in range(ROUNDS):
-        before, full = rate, {k: _nearest(p["U" + k], p.C, w[-len(p["U" + k]) :]) for k in cell.injected}
-        for gates in (cell.injected, *((k,) for k in cell.injected)):
-            L = {**nothing, **{k: full[k] for k in gates}}
-            for tried in (L, {k: _worthwhile(cell, p, L, k, w) for k in cell.injected}):
+        before, full = rate, {k: _nearest(gate.G, C, w) for k, gate in gates.items()}
+        for corrected in (tuple(gates), *((k,) for k in gates)):
+            L = {**nothing, **{k: full[k] for k in corrected}}
+            for tried in (L, {k: _worthwhile(gate, L[k], C, w) for k, gate in gates.items()}):
                 found, weights = _rate(cell, p, tried)
                 if found < rate:
                     best, rate, w = tried, found, weights
@@ -67,37 +78,57 @@ def design_observer(model: IdentifiedModel) -> ObserverDesign:
     return _describe(model, p, best, rate, open_loop_rate, w)
 
 
-def _rate(cell: GRU | LSTM, p: Params, L: dict[str, Tensor]) -> tuple[float, Tensor]:
-    system = cell.observer_comparison(p, cell.input_box(), L)
+def _gates(cell: Model, p: Params) -> dict[str, Gate]:
+    """By name, "block.gate" in a network."""
+    blocks = cell.observed(p, cell.input_box()) if isinstance(cell, Network) else [("", cell, p, *_alone(cell, p))]
+    found = {}
+    for name, m, q, box, seen in blocks:
+        for k in m.injected:
+            W, U = q["W" + k], q["U" + k]
+            slope = sigmoid_slope(q["b" + k], reach(W, U, box, torch.ones(U.shape[1], dtype=U.dtype)))
+            found[f"{name}.{k}" if name else k] = Gate(seen.gate(W, U), slope)
+    return found
+
+
+def _alone(cell: Model, p: Params) -> tuple[Tensor, Seen]:
+    """The box of its input, and what a cell that is no part of a network sees."""
+    return cell.input_box(), Seen(slice(0, cell.nx), torch.zeros(cell.nu, cell.nx).double(), cell.output_map(p))
+
+
+def observer_comparison(cell: Model, p: Params, L: dict[str, Tensor]) -> Comparison:
+    """Of the model and its observer with gains L, by name of the gate."""
+    if isinstance(cell, Network):
+        return cell.corrected(p, cell.input_box(), L)
+    box, seen = _alone(cell, p)
+    return cell.observer_comparison(p, box, L, seen)
+
+
+def _rate(cell: Model, p: Params, L: dict[str, Tensor]) -> tuple[float, Tensor]:
+    system = observer_comparison(cell, p, L)
     w = perron_weights(system)
     return float((system.T(w) / w).max()), w
 
 
-def _nearest(U: Tensor, C: Tensor, w: Tensor) -> Tensor:
-    """L (size, ny) whose rows minimise sum_j |U - L C|_ij w_j."""
+def _nearest(G: Tensor, C: Tensor, w: Tensor) -> Tensor:
+    """L (size, ny) whose rows minimise sum_j |G - L C|_ij w_j."""
     A, (ny, n) = (C * w).numpy().T, C.shape
-    # min sum t  with  -t <= U w - A L' <= t
+    # min sum t  with  -t <= G w - A L' <= t
     bounds = [(None, None)] * ny + [(0, None)] * n
     rows = np.block([[A, -np.eye(n)], [-A, -np.eye(n)]])
     cost, found = np.concatenate([np.zeros(ny), np.ones(n)]), []
-    for target in (U * w).numpy():
+    for target in (G * w).numpy():
         result = linprog(cost, rows, np.concatenate([target, -target]), bounds=bounds, method="highs")
         found.append(result.x[:ny] if result.success else np.zeros(ny))
     return torch.from_numpy(np.array(found))
 
 
-def _worthwhile(cell: Model, p: Params, L: dict[str, Tensor], gate: str, w: Tensor) -> Tensor:
+def _worthwhile(gate: Gate, L: Tensor, C: Tensor, w: Tensor) -> Tensor:
     """L of one gate without the rows in which the slope lost outweighs what the correction gains."""
-    U, v = p["U" + gate], w[-len(p["U" + gate]) :]
-    W, b, u_max = p["W" + gate], p["b" + gate].flatten(), cell.input_box()
-    nearest = (b.abs() - W.abs() @ u_max - U.abs().sum(1)).clamp(min=0.0)
-    slope = torch.sigmoid(nearest) * torch.sigmoid(-nearest)
-    pays = 0.25 * ((U - L[gate] @ p.C).abs() @ v) < slope * (U.abs() @ v)
-    return L[gate] * pays[:, None]
+    pays = 0.25 * ((gate.G - L @ C).abs() @ w) < gate.slope * (gate.G.abs() @ w)
+    return L * pays[:, None]
 
 
 def _describe(model: IdentifiedModel, p: Params, L: dict[str, Tensor], rate: float, open_loop_rate: float, w: Tensor):
-    comparison = model.model.observer_comparison(p, model.model.input_box(), L)  # type: ignore[attr-defined]
     y_std = model.scaler.y_std
     return ObserverDesign(
         system=_injected_system(model, L),
@@ -105,7 +136,7 @@ def _describe(model: IdentifiedModel, p: Params, L: dict[str, Tensor], rate: flo
         rate=rate,
         open_loop_rate=open_loop_rate,
         scale=w.numpy(),
-        sensitivity=_sensitivity(comparison, w, rate) / y_std,
+        sensitivity=_sensitivity(observer_comparison(model.model, p, L), w, rate) / y_std,
         gains={k: v.numpy() for k, v in L.items()},
     )
 
@@ -119,7 +150,8 @@ def _sensitivity(system: Comparison, w: Tensor, rate: float) -> np.ndarray:
 
 def inject(model: Model, p: Params, L: dict, x, u, e):
     """The cell with the biases of its gates moved by L e, e (ny, B) normalised: the same equations, no others."""
-    return model.f(Params({**p, **{"b" + k: p["b" + k] + L[k] @ e for k in L}}), x, u)
+    biases = {k: k[: k.rfind(".") + 1] + "b" + k[k.rfind(".") + 1 :] for k in L}
+    return model.f(Params({**p, **{b: p[b] + L[k] @ e for k, b in biases.items()}}), x, u)
 
 
 def _injected_system(model: IdentifiedModel, L: dict[str, Tensor]) -> CasadiModel:

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..bounds import Bound, Comparison, gate_range, inf_norm, reach, sigmoid_slope, sloped, tanh_slope
+from ..bounds import Bound, Comparison, Seen, gate_range, inf_norm, reach, sigmoid_slope, sloped, tanh_slope
 from ..model import Initialiser, Model, Params
 from ..ops import mix, sigmoid, tanh
 
@@ -97,7 +97,7 @@ class GRU(Model):
         N_r = (1 - z_lo)[:, None] * s_r[:, None] * (p.Wr.abs() + Ur @ (s_f[:, None] * p.Wf.abs()))
         return Comparison(T, N_r + gate[:, None] * p.Wz.abs(), one)
 
-    def observer_comparison(self, p, u_max, L):
+    def observer_comparison(self, p, u_max, L, seen: Seen):
         """Model against its copy whose gates see L e, e = C dx + dy: T as in `comparison`, N for |dy| (Theorem 18).
 
         An injected row loses its range: slope 1 / 4, and f up to one in what the copy's tanh sees.
@@ -108,11 +108,13 @@ class GRU(Model):
         s_z, s_f = sloped(L["z"], sigmoid_slope(p.bz, a_z)), sloped(L["f"], sigmoid_slope(p.bf, a_f))
         a_r = reach(p.Wr, p.Ur, u_max, torch.where(L["f"].any(1), 1.0, f_hi))
         s_r, gate = tanh_slope(p.br, a_r), s_z * (1 + torch.tanh(p.br.flatten().abs() + a_r))
-        Uz, Uf, Ur = (p.Uz - L["z"] @ p.C).abs(), (p.Uf - L["f"] @ p.C).abs(), p.Ur.abs()
+        Uz, Uf = ((seen.gate(p["W" + k], p["U" + k]) - L[k] @ seen.C).abs() for k in self.injected)
+        Ur, M = p.Ur.abs(), (p.Wr @ seen.M).abs()
 
         def T(v):
-            R = s_r * (Ur @ (f_hi * v + s_f * (Uf @ v)))
-            return torch.maximum(z_hi * v + (1 - z_hi) * R, z_lo * v + (1 - z_lo) * R) + gate * (Uz @ v)
+            x = v[seen.own]
+            R = s_r * (Ur @ (f_hi * x + s_f * (Uf @ v)) + M @ v)
+            return torch.maximum(z_hi * x + (1 - z_hi) * R, z_lo * x + (1 - z_lo) * R) + gate * (Uz @ v)
 
         N_r = ((1 - z_lo) * s_r)[:, None] * (Ur @ (s_f[:, None] * L["f"].abs()))
         return Comparison(T, N_r + gate[:, None] * L["z"].abs(), one)

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..bounds import Bound, Comparison, gate_range, reach, two_norm
+from ..bounds import Bound, Comparison, Seen, gate_range, reach, two_norm
 from ..model import Initialiser, Model, Params
 from ..ops import sigmoid, tanh, vcat
 
@@ -143,21 +143,22 @@ class LSTM(Model):
 
         return Comparison(T, torch.cat([N, col(o) * N + col(q) * p.Wo.abs()]), self.state_box(p, u_max))
 
-    def observer_comparison(self, p, u_max, L):
+    def observer_comparison(self, p, u_max, L, seen: Seen):
         """Model against its copy whose gates see L e, e = C dh + dy, and whose cells are clipped to their box:
         T and N as in `comparison`, N for |dy| (Theorem 19).
         """
         f, i, o, g, c_max = self.ranges(p, u_max)
         col = lambda v: v[:, None]  # noqa: E731
-        U = {k: (p["U" + k] - L[k] @ p.C).abs() for k in self.injected}
-        G = col(c_max / 4) * U["f"] + col(i) * p.Uc.abs() + col(g / 4) * U["i"]
+        G = {k: seen.gate(p["W" + k], p["U" + k]) for k in "fioc"}
+        U = {k: (G[k] - L[k] @ seen.C).abs() for k in self.injected}
+        G = col(c_max / 4) * U["f"] + col(i) * G["c"].abs() + col(g / 4) * U["i"]
         N = col(c_max / 4) * L["f"].abs() + col(g / 4) * L["i"].abs()
         # the copy's cell before it is clipped
         q = torch.tanh(c_max + torch.where((L["f"].abs() + L["i"].abs()).any(1), g, 0.0)) / 4
         n = self.nx // 2
 
         def T(v):
-            dc = f * v[:n] + G @ v[n:]
-            return torch.cat([dc, o * dc + q * (U["o"] @ v[n:])])
+            dc = f * v[seen.own][:n] + G @ v
+            return torch.cat([dc, o * dc + q * (U["o"] @ v)])
 
         return Comparison(T, torch.cat([N, col(o) * N + col(q) * L["o"].abs()]), self.state_box(p, u_max))

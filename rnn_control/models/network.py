@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..bounds import Bound, Comparison
+from ..bounds import Bound, Comparison, Seen
 from ..model import Model, Params
 from ..ops import signal, vcat
 from ..wiring import Wire, wiring
@@ -155,6 +155,21 @@ class Network(Model):
             return torch.cat([s.T(v[parts[name]]) for name, s in systems.items()]) + M @ v
 
         return Comparison(T, N, self.start_box(p, u_max, systems.values()))
+
+    def observed(self, p: Params, u_max: Tensor) -> Iterator[tuple[str, Model, Params, Tensor, Seen]]:
+        """(name, model, its parameters, the box of its input, what it sees of the network) of each block."""
+        of_x = self.maps(p)[1]
+        C = self.read(p, self.wiring.out, of_x)
+        for (name, m, q, box), (*_, part) in zip(self.boxed(p, u_max), self.parts(p), strict=True):
+            yield name, m, q, box, Seen(part, self.read(p, self.wiring.into[name], of_x), C)
+
+    def corrected(self, p: Params, u_max: Tensor, L: dict[str, Tensor]) -> Comparison:
+        """Network against its copy whose gates see L e, e = C dx + dy: the blocks' own, stacked (Theorem 24)."""
+        systems = [
+            m.observer_comparison(q, box, {k: L[f"{name}.{k}"] for k in m.injected}, seen)
+            for name, m, q, box, seen in self.observed(p, u_max)
+        ]
+        return Comparison(lambda v: torch.cat([s.T(v) for s in systems]), torch.cat([s.N for s in systems]))
 
     def start_box(self, p, u_max, conditions) -> Tensor | None:
         """The product box, if one of the conditions needs its own."""
