@@ -1,15 +1,22 @@
 """Prints a traced cell as C: one step, its adjoint, and the gradients a block of steps adds; records.c does the rest.
 
 The cell's f and g are the only statement of the equations: nothing here knows a cell. An operation outside the closed
-set a cell can be written in raises `Untraceable`, and the caller falls back to the literal loop.
+set a cell can be written in raises `Untraceable`, and the caller falls back to the literal loop. What was printed is
+kept beside the compiled kernels, under what it was made from: tracing takes longer than many a training.
 """
 
+import hashlib
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
+import torch
 from torch.fx import Node
 
+from .compile import cache_folder
 from .constants import Constants
+from .equations import equations
+from .files import write_whole
 from .gradients import Term, View, terms
 from .model import Model
 from .statements import Section, part
@@ -45,11 +52,37 @@ static void collect(const real *restrict c, const real *restrict row, const real
 """
 
 
+PRINTERS = ("codegen.py", "constants.py", "gradients.py", "model.py", "ops.py", "statements.py", "trace.py")
+FRAME = ("vectors.h", "records.c")
+
+
 def c_source(model: Model, wrt: tuple[str, ...]) -> str:
     """The whole source; parameters are arrays in the order of theta(), their gradients a flat vector in that of wrt."""
+    made_from = ingredients(model, wrt)
+    path = cache_folder() / f"{hashlib.sha256((made_from or '').encode()).hexdigest()[:24]}.c"
+    if made_from is not None and path.exists():
+        return path.read_text(encoding="utf-8")
     text = Printer(trace(model, wrt), model, wrt).text()
-    before, after = (Path(__file__).with_name(name).read_text() for name in ("vectors.h", "records.c"))
-    return before + text + after
+    text = "".join((own(FRAME[0]), text, own(FRAME[1])))
+    if made_from is not None:
+        write_whole(path, text.encode())
+    return text
+
+
+def ingredients(model: Model, wrt: tuple[str, ...]) -> str | None:
+    """All that the source depends on: the equations as text, sizes, and the printer; None if f, g have no such text."""
+    try:
+        text = equations(model)[0].text
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return None  # f or g does what only tensors can
+    sizes = [model.nu, model.ny, model.nx, *((name, tuple(v.shape)) for name, v in model.theta().items())]
+    return "\n".join([text, repr(sizes), repr(wrt), torch.__version__, *map(own, (*PRINTERS, *FRAME))])
+
+
+@cache
+def own(name: str) -> str:
+    """The text of a file beside this one."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 class Printer:
