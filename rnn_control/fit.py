@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,7 +16,7 @@ from .data import Experiment
 from .diagnose import warn
 from .drift import follow_drift, warn_of_drift
 from .finish import finish
-from .fit_options import check_numbers, check_options, steps_ahead
+from .fit_options import check_numbers, check_options, limits_of, steps_ahead
 from .fit_result import FitResult
 from .floor import Floor, climb, find_floor
 from .identified import IdentifiedModel
@@ -56,6 +56,7 @@ def fit(
     rate: float = 1e-2,
     patience: int = 400,
     prior: float = 1.0,
+    limits: Mapping[str, tuple[Any, Any]] | None = None,
     weighting: Weighting | None = None,
     noise: StateNoise | None = None,
     drift: str | None = "auto",
@@ -88,6 +89,8 @@ def fit(
     linear model. Records of 8192 samples and more: from the better of the two, without Adam, first on 4096 samples,
     then on four times as many, with half as many steps each time.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data).
+    limits: least and largest value of trained parameters by their names, such as {"C": (0, np.inf)}, numbers or arrays
+    of their shapes: what is known of a plant, such as the sign of a gain. All optimisers and starts keep to them.
     weighting: for records that are partly wrong, Huber() against single wild samples, MultiplicativeWeights() against
     whole stretches; the result's `weights` tell which ones were distrusted. valid is taken to be sound.
     noise: StateNoise(std), on the normalised states while training: a model that bears disturbances better, such as a
@@ -128,7 +131,7 @@ def fit(
     if enforced is not None:
         contract(model, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
-    options["starts"] = STARTS[initial](data, model.nx)
+    options |= dict(starts=STARTS[initial](data, model.nx), limits=limits_of(model, limits, certificate))
     trained, judge = model, valid
     if horizon is not None:
         trained, judge = predictor(model, horizon), valid or train

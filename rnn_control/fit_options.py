@@ -1,7 +1,11 @@
 """What a training is not begun with: options that do not fit each other, the model or the records."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from .certify import TRAINABLE
 from .data import Experiment
@@ -54,6 +58,34 @@ def steps_ahead(horizon: int | str | None) -> int | None:
     if horizon not in HORIZONS:
         raise ValueError(f'horizon is {horizon!r}; give "simulation", "one-step" or a number of samples from 1 on')
     return HORIZONS[horizon]
+
+
+def limits_of(
+    model: Model, limits: Mapping[str, tuple[Any, Any]] | None, certificate: str | None
+) -> dict[Tensor, tuple[np.ndarray, np.ndarray]]:
+    """Least and largest values of parameters, in their shapes, by the parameter that they are of.
+
+    Raises ValueError for names that are not trained, for values that leave no room, and for ones that a certificate,
+    which shrinks the parameter, may leave.
+    """
+    trained, found = {k: v for k, v in model.named_parameters() if v.requires_grad}, {}
+    for name, ends in (limits or {}).items():
+        if name not in trained:
+            raise ValueError(f"limits name {name!r}; the parameters that are trained are {', '.join(trained)}")
+        shape = tuple(trained[name].shape)
+        try:
+            low, high = (np.broadcast_to(np.asarray(end, float), shape) for end in ends)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"limits of {name} are {ends}; give two numbers, or arrays of shape {shape}") from error
+        if not (low < high).all():
+            raise ValueError(f"limits of {name} are {ends}; the lower ones must be smaller than the upper ones")
+        if certificate is not None and name in model.recurrent and not ((low <= 0) & (high >= 0)).all():
+            raise ValueError(
+                f"limits of {name} are {ends} without zero, towards which {certificate} may have to shrink it; take "
+                "zero in, or certificate=None"
+            )
+        found[trained[name]] = low, high
+    return found
 
 
 def check_numbers(**numbers: float) -> None:

@@ -16,7 +16,8 @@ FLAT = 1e-6
 def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> np.ndarray:
     """Steps d with (H + mu diag H) d = -g, H the Gauss-Newton matrix; `report(v, J)` after each, True stops.
 
-    mu grows by four while the objective does not fall, and falls by three after a step that was accepted at once.
+    Variables that rest on their bounds and are pushed outwards stay there. mu grows by four while the objective does
+    not fall, and falls by three after a step that was accepted at once.
 
     Reference: D. W. Marquardt (1963), J. Soc. Indust. Appl. Math. 11(2).
     """
@@ -24,6 +25,10 @@ def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> n
     mu = 1e-2
     for _ in range(iterations):
         value, g, H = objective.gauss_newton(v)
+        resting = (v <= low) & (g > 0) | (v >= high) & (g < 0)
+        g[resting], curvature = 0, H[resting, resting]
+        H[resting], H[:, resting] = 0, 0
+        H[resting, resting] = curvature
         for damping in mu * 4.0 ** np.arange(20):
             new = np.clip(v + step(H, g, damping), low, high)
             new_value = objective(new)[0]

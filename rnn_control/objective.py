@@ -1,11 +1,12 @@
 """The training objective as a function of one flat vector: simulation error, penalty for instability, prior."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
+from torch import Tensor
 from torch.func import functional_call
 
 from .bounds import Bound, perron_weights
@@ -29,13 +30,13 @@ class Objective:
     held: weights of the samples that are kept from the training, (T, ny) a record; `weighting` judges these, too.
     excess: see Bound.excess; theta: the free parameters; log scale: logarithms of the weights of a weighted condition,
     trained with the rest (any weights prove, so the best ones need not be found first); x0: what `starts` makes the
-    initial states of the records from.
+    initial states of the records from; limits: least and largest values of parameters, each in the shape of its own.
     """
 
     def __init__(
         self, model: Model, kernel: Kernel, data: Batch, *, property: str | None, method: str, margin: float,
         starts: Starts, prior: float = 1.0, prior_x0: float = 1e-4, weighting: Weighting | None = None,
-        held: Sequence[np.ndarray] = (),
+        held: Sequence[np.ndarray] = (), limits: Mapping[Tensor, tuple[np.ndarray, np.ndarray]] | None = None,
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
         self.weights, self.weighting = data.w, weighting and weighting.fresh()
@@ -47,7 +48,7 @@ class Objective:
         self.sizes = [v.numel() for v in self.free]
         self.is_free = property is None or model.by_construction(property) == method
         self.n_theta, self.n_scale = sum(self.sizes), 0 if self.is_free or method != "weighted" else model.nx
-        self.starts = starts
+        self.starts, self.limits = starts, limits or {}
         self.input_box = model.input_box()
         self.violation = None if property is None or self.is_free else Penalty(model, property, method, margin)
         self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
@@ -56,7 +57,7 @@ class Objective:
         """The same objective, and the same v, for a part of every record."""
         return Objective(
             self.model, self.kernel, data, property=self.property, method=self.method, margin=self.margin,
-            starts=self.starts, prior=self.prior, prior_x0=self.prior_x0, weighting=self.weighting,
+            starts=self.starts, prior=self.prior, prior_x0=self.prior_x0, weighting=self.weighting, limits=self.limits,
         )  # fmt: skip
 
     def reweigh(self, v: np.ndarray) -> None:
@@ -78,9 +79,9 @@ class Objective:
         self.penalty, self.decay = penalty, self.prior * min(loss / total, LARGEST_NOISE) / total
 
     def start(self) -> np.ndarray:
-        """v of the model as it is: weights from the power iteration, records at rest."""
+        """v of the model as it is, inside the box: weights from the power iteration, records at rest."""
         theta = np.concatenate([v.detach().numpy().ravel() for v in self.free])
-        return np.concatenate([theta, self.log_scale(), np.zeros(self.starts.size)])
+        return np.clip(np.concatenate([theta, self.log_scale(), np.zeros(self.starts.size)]), *self.box())
 
     def log_scale(self) -> np.ndarray:
         if not self.n_scale:
@@ -88,10 +89,13 @@ class Objective:
         return np.log(perron_weights(self.model.comparison(self.model.theta(), self.input_box)).numpy())
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds on v: those of the initial states, the rest is free."""
-        high = np.full(self.n_theta + self.n_scale + self.starts.size, np.inf)
-        high[self.n_theta + self.n_scale :] = self.starts.limit
-        return -high, high
+        """Bounds on v: the limits of the parameters, those of the initial states, the rest is free."""
+        low, high = (np.full(self.n_theta + self.n_scale + self.starts.size, end) for end in (-np.inf, np.inf))
+        for value, end in zip(self.free, np.cumsum(self.sizes), strict=True):
+            if value in self.limits:
+                low[end - value.numel() : end], high[end - value.numel() : end] = map(np.ravel, self.limits[value])
+        low[self.n_theta + self.n_scale :], high[self.n_theta + self.n_scale :] = -self.starts.limit, self.starts.limit
+        return low, high
 
     def load(self, v: np.ndarray) -> None:
         """Put the free parameters of v into the model."""

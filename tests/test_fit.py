@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import lfilter
 from zoo import identified, inputs, quick_gru
 
-from rnn_control import ESN, GRU, CertificateError, Experiment, certify, fit, fit_linear
+from rnn_control import ESN, GRU, REN, CertificateError, Experiment, certify, fit, fit_linear
 from rnn_control.certify import condition
+from rnn_control.construct import Contracting
 from rnn_control.contract import contract
 from rnn_control.kernel import CompiledKernel
 
@@ -182,6 +183,36 @@ def test_training_plot_has_units_on_every_axis(train, certificate, panels):
 def test_impossible_option_is_refused(train, options, word):
     with pytest.raises(ValueError, match=word):
         fit(start(), train, **options)
+
+
+@pytest.mark.parametrize(
+    "model, certificate",
+    [(GRU, None), (GRU, "delta_iss"), (REN, "delta_iss"), (Contracting, "delta_iss")],
+    ids=["levenberg", "penalty", "ren", "contracting"],
+)
+def test_every_search_keeps_to_the_limits_of_parameters(train, model, certificate):
+    name = "inner.C" if model is Contracting else "C"
+    cell = Contracting(start()) if model is Contracting else model(1, 1, 3, seed=0)
+    limits = {name: ([[0.0, -0.1, -0.1]], 0.1)}
+    fit(cell, train, certificate=certificate, limits=limits, **QUICK | dict(epochs=10))
+    C = dict(cell.named_parameters())[name].detach().numpy()
+    assert (C >= limits[name][0]).all() and C.max() <= 0.1 and abs(C).max() == 0.1
+
+
+@pytest.mark.parametrize(
+    "limits, word",
+    [
+        ({"D": (0, 1)}, "trained are Wz"),
+        ({"C": (1, 0)}, "smaller"),
+        ({"C": 1.0}, "two numbers"),
+        ({"C": (np.zeros(7), 1)}, "shape"),
+        ({"Ur": (0.1, 1)}, "shrink"),
+    ],
+    ids=str,
+)
+def test_impossible_limits_are_refused(train, limits, word):
+    with pytest.raises(ValueError, match=word):
+        fit(start(), train, limits=limits)
 
 
 def test_model_and_data_of_different_sizes_are_refused(train):
