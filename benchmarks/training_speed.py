@@ -224,7 +224,7 @@ def constructions(kind, samples):
             for name in certified.inner.recurrent:
                 weights[name].mul_(10)
         for _ in range(construct.PAYS):
-            certified.theta()
+            certified.linearised()
     return [training(model, samples) for model in (certified, free)]
 
 

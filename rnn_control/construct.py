@@ -110,15 +110,14 @@ class Contracting(Wrapped):
         system = self.inner.comparison(self.shrunk(0.0, self.free()), self.input_box())
         return level_weights(system, self.rate - min(self.rate, 1 - self.rate) / 2).log()
 
-    def located(self, free: dict[str, Tensor]) -> tuple[float, Callable[[], np.ndarray]]:
+    def located(self, free: dict[str, Tensor], excess: Excess, near: float) -> tuple[float, Callable[[], np.ndarray]]:
         """s(theta), and its slopes in `log_scale` and the parameters, flat, by the implicit function theorem."""
         box, is_own = self.input_box(), True
-        excess = self.excess_at(box, self.log_scale, *free.values())
-        s = largest(excess, self.last)
+        excess.at(box, self.log_scale, *free.values())
+        s = largest(excess, near)
         if math.isnan(s):  # the trained scale proves nothing, whatever the recurrence
             excess.at(box, self.safe_scale(), *free.values())
             s, is_own = max(0.0, largest(excess)), False
-        self.last = s
 
         def slopes() -> np.ndarray:
             if not 0 < s < 1:
@@ -130,29 +129,41 @@ class Contracting(Wrapped):
 
         return s, slopes
 
-    def factor(self) -> Tensor:
-        """s(theta), for torch to differentiate."""
-        free = self.free()
-        s, slopes = self.located(free)
+    def implicit(self, free: dict[str, Tensor], s: float, slopes: Callable[[], np.ndarray]) -> Tensor:
+        """s, for torch to differentiate."""
         return Implicit.apply(s, slopes() if torch.is_grad_enabled() else None, self.log_scale, *free.values())
 
-    def excess_at(self, *parameters: Tensor) -> Excess:
-        """A function of s, compiled once that pays and where it can be."""
+    def factor(self) -> Tensor:
+        """s(theta), to the last bit the same whatever came before: hashes of weights depend on it."""
+        free = self.free()
+        return self.implicit(free, *self.located(free, TracedExcess(self.excess), 1.0))
+
+    def compiled_excess(self) -> Excess:
+        """Compiled once that pays and where it can be."""
         self.calls += 1
         if self.calls == PAYS:
+            parameters = (self.input_box(), self.log_scale, *self.free().values())
             self.compiled = where_possible(lambda: CompiledExcess(self.excess, *parameters))
-        return (self.compiled or TracedExcess(self.excess)).at(*parameters)
+        return self.compiled or TracedExcess(self.excess)
 
     def theta(self) -> Params:
+        return self.explicit(self.factor())
+
+    def explicit(self, s: Tensor) -> Params:
+        """Phi(theta) for the factor s, in the precision of the cell."""
         dtype = next(self.inner.parameters()).dtype
-        return Params({k: v.to(dtype) for k, v in self.shrunk(self.factor(), self.free()).items()})
+        return Params({k: v.to(dtype) for k, v in self.shrunk(s, self.free()).items()})
 
     def linearised(self) -> tuple[Params, PullBack]:
-        """Without torch where the cell's explicit parameters are its free ones."""
+        """The factor to TOLERANCE, from the last one on, by compiled code that the optimiser calls.
+
+        Without torch where the cell's explicit parameters are its free ones.
+        """
         free, own = self.free(), self.inner.theta()
+        s, slopes = self.located(free, self.compiled_excess(), self.last)
+        self.last = s
         if self.compiled is None or not all(own.get(k) is v for k, v in free.items()):
-            return super().linearised()
-        s, slopes = self.located(free)
+            return self.with_pull_back(self.explicit(self.implicit(free, s, slopes)))
         values = np.concatenate([v.detach().numpy().ravel() for v in free.values()])
         scales = np.where(self.is_shrunk, s, 1.0)
         parts = torch.from_numpy(values * scales).split(self.sizes)

@@ -72,7 +72,11 @@ class Model(nn.Module, ABC):
 
     def linearised(self) -> tuple[Params, PullBack]:
         """theta(), and the transpose of its derivative; the free parameters in the order of `parameters`."""
-        p, free = self.theta(), [v for v in self.parameters() if v.requires_grad]
+        return self.with_pull_back(self.theta())
+
+    def with_pull_back(self, p: Params) -> tuple[Params, PullBack]:
+        """p, which torch made of the free parameters, and the transpose of its derivative."""
+        free = [v for v in self.parameters() if v.requires_grad]
 
         def back(grads: dict[str, np.ndarray]) -> np.ndarray:
             bars = {id(v): np.zeros(v.shape) for v in free}

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from zoo import ZOO, randomised
 
 from rnn_control import GRU, LSTM, Cascade, Contracting, construct
+from rnn_control.certify import weights_hash
 from rnn_control.factor import CompiledExcess, TracedExcess, largest
 from rnn_control.lure import ROOM, positive
 from rnn_control.models.ren import REN
@@ -114,7 +115,7 @@ def test_construction_is_compiled_once_it_pays_and_where_it_can_be(inner, is_tra
     monkeypatch.setattr(construct, "PAYS", 3)
     model = Contracting(inner())
     for _ in range(3):
-        model.theta()
+        model.linearised()
     assert (model.compiled is not None) == is_traced
 
 
@@ -123,7 +124,19 @@ def test_copies_and_files_of_a_compiled_model_compile_again():
     model.compiled = CompiledExcess(model.excess, *parameters(model))
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert other.compiled is None
-        assert_allclose(other.factor().item(), model.factor().item(), rtol=1e-8)
+        assert other.factor() == model.factor()
+
+
+def test_hash_of_weights_does_not_depend_on_what_came_before():
+    """A certificate is bound to it, and a model file holds the explicit parameters."""
+    model = outside("gru")
+    first = weights_hash(model)
+    model.linearised()
+    moved = outside("gru", spread=1.0)
+    moved.compiled, moved.last = CompiledExcess(model.excess, *parameters(model)), model.last * (1 + 1e-3)
+    moved.linearised()
+    moved.load_state_dict(model.state_dict())
+    assert weights_hash(model) == weights_hash(moved) == first
 
 
 def test_jacobian_of_a_compiled_construction_is_that_of_its_pull_back():
