@@ -167,7 +167,7 @@ def test_wrong_bounds_of_states_are_refused(bounds, word):
 
 @pytest.mark.parametrize("compiler", [True, False])
 def test_targets_are_found_along_the_bounds_of_states(compiler, monkeypatch):
-    """Bounds are walls to a search on a penalty: it stuck at every sixth before the penalty grew by degrees."""
+    """Bounds are walls to a search on a penalty: every fourth here was lost before the penalty grew by degrees."""
     if not compiler:
         no_compiler(monkeypatch)
     system, rng = learned(GRU, seed=1, size=5), np.random.default_rng(0)

@@ -183,7 +183,7 @@ static int descend(const TargetSettings *t, Target *w, Work *work, double (*want
     double then = INFINITY, step = 1;
     for (; step > SMALLEST_STEP; step /= 2) {
       double enough = ROUNDING * (1 + cost);
-      memcpy(x_to, x, sizeof x);
+      memcpy(x_to, x, sizeof x_to);
       for (int i = 0; i < NU; ++i) {
         to[i] = clip(u[i] + step * d[i], t->low[i], t->high[i]);
         enough += SUFFICIENT * w->gradient[i] * (to[i] - u[i]);
