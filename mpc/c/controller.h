@@ -34,6 +34,7 @@ typedef struct {
   int started, has_u, has_plan, left, kept, target_ok, target_reached;
   double x[NX], y[NY], e[NY], d_n[NY], u_prev[NU], r[N + 1][NY], r_last[NY], key[2 * NY], z[NZ], U[NV], best[NV];
   double A[NX * NX], T[NX * NX];
+/*OBSERVER*/
   Now now;
   Target target;
   Work work;
