@@ -39,7 +39,8 @@ parser.add_argument("--json", type=Path, help="write the rows here")
 WEIGHTS = {"y": 1.0, "u": 0.0, "du": 0.1}
 HOLD = 8  # samples between set-points
 # s, of the integrators inside controller and observer; a controller's has to bear all of the inputs' box, where the
-# ranges of the outputs are looked for; an observer's errs by a third of the sensors' noise in a sample
+# ranges of the outputs are looked for; an observer's errs by two thirds of the sensors' noise at most where inputs jump
+# within the region, and by a twentieth in half of such jumps
 SUBSTEP = {"reactors_separator_liu": (0.5, 0.5), "reactors_separator_stewart": (0.07, 0.15)}
 
 

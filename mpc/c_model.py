@@ -14,7 +14,7 @@ from .system import System
 COMMENT = re.compile(r"^  /\* #\d+:.*?\*/\n", re.M | re.S)
 # CasADi's functions to be asked for sizes and sparsity from outside
 INTERFACE = re.compile(
-    r"^[\w* ]+\b(?:model|parts)_(?:casadi|roll|cell|curve|output)_\w+\([^)]*\) ?\{(?:[^\n]*\}\n|.*?^\}\n)\n?",
+    r"^[\w* ]+\b(?:model|parts)_(?:casadi|roll|cell|curve|output|slope)_\w+\([^)]*\) ?\{(?:[^\n]*\}\n|.*?^\}\n)\n?",
     re.M | re.S,
 )
 PATTERN = re.compile(r"^static const casadi_int (casadi_s\d+)\[\d+\] =\s*\{.*?\};\n", re.M | re.S)

@@ -7,11 +7,11 @@ import numpy as np
 
 from .c_model import Model, output_function
 from .c_numbers import numbers
+from .c_observer import observer_text, table
 from .cell import build_cell
 from .compiled import NOINLINE, sizes, template
 from .condensed import MAX_ITER, CondensedSolver, scaled_settings
 from .nmpc import NMPC
-from .observers import OffsetFreeObserver
 from .target import SteadyTarget
 
 INCLUDES = '#include "controller.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n'
@@ -26,10 +26,12 @@ SETTINGS = ("y", "u", "u", "y", "u", "u", "u", "u", "y", "y")
 class ControllerText:
     """The three texts of one controller: header, code, and nothing of the record that tests them."""
 
-    def __init__(self, c: NMPC, observer: OffsetFreeObserver, solver: CondensedSolver):
-        self._c, self._observer, self._solver, self._problem = c, observer, solver, c._problem
+    def __init__(self, c: NMPC, observer: Any, solver: CondensedSolver):
+        self._c, self._solver, self._problem = c, solver, c._problem
+        self._observer = observer_text(observer, c.scales)
         system, scales = self._problem.system, self._problem.scales
-        self._model = Model(build_cell(system, scales), output_function(system, scales))
+        functions = output_function(system, scales), *self._observer.functions
+        self._model = Model(build_cell(system, scales), *functions)
         self._sizes = {**sizes(self._model, self._problem.blocks), "NY": c.system.ny}
 
     def header(self) -> str:
@@ -39,6 +41,7 @@ class ControllerText:
             template("controller.h")
             .replace("/*SIZES*/", defines)
             .replace("/*TYPES*/\n", template("types.h", "target_types.h"))
+            .replace("/*OBSERVER*/\n", self._observer.memory)
         )
         text = re.sub(rf"\b({'|'.join(MACROS)})\b", r"MPC_\1", text)
         return re.sub(rf"\b({'|'.join(TYPES)})\b", r"mpc_\1", text)
@@ -52,8 +55,8 @@ class ControllerText:
         lines += [f"#define {name} {value}" for name, value in self._limits().items()]
         lines += ["", NOINLINE, self._model.text(), *self._constants(), "", NO_CLOCK, ""]
         end, name = self._end()
-        return "\n".join([*lines, template("qp.c", "horizon.c", "sqp.c", "linear.c", "target.c", "observer.c")]
-                         + end + [template(name, "controller.c", "start.c")])  # fmt: skip
+        files = "qp.c", "horizon.c", "sqp.c", "linear.c", "target.c", "observer.c", *self._observer.files
+        return "\n".join([*lines, template(*files), *end, template(name, "controller.c", "start.c")])
 
     def _limits(self) -> dict[str, Any]:
         iterations = self._solver.iterations
@@ -63,17 +66,19 @@ class ControllerText:
             "REAL_TIME": int(iterations is not None),
             "TOLERANCE": repr(self._solver.tol),
             "COST_UNIT": repr(self._problem.cost_unit),
+            **self._observer.macros,
         }
 
     def _constants(self) -> list[str]:
         c, s, b = self._c, self._problem.scales, self._c.bounds
         rest = SteadyTarget(c.system)
-        lines = [array(name, getattr(s, name)) for name in s._fields]
+        lines = [table(name, getattr(s, name)) for name in s._fields]
         lines += [
-            array(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("fall", b.du_min), ("rise", b.du_max))
+            table(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("fall", b.du_min), ("rise", b.du_max))
         ]
-        lines += [array("gain", self._observer.gain), array("start", (c.system.x0 - s.x_mid) / s.x_half)]
-        lines += [array("rest_start", rest.start), array("target_start", c.target.start)]
+        lines += [table(name, values) for name, values in self._observer.arrays.items()]
+        lines += [table("start", (c.system.x0 - s.x_mid) / s.x_half)]
+        lines += [table("rest_start", rest.start), table("target_start", c.target.start)]
         lines += [_struct("Settings", "settings", self._settings())]
         targets = (("rest_settings", rest), ("target_settings", c.target))
         return lines + [_struct("TargetSettings", name, self._target(t)) for name, t in targets]
@@ -98,14 +103,7 @@ class ControllerText:
         if not isinstance(c._terminal, np.ndarray):
             return [], "terminal_cost_to_go.c"
         P = np.outer(c.scales.x_half, c.scales.x_half) * c._terminal / self._problem.cost_unit
-        return [f"#define HOLD {c._hold}", array("end_weight", P.ravel())], "terminal_fixed.c"
-
-
-def array(name: str, values: np.ndarray) -> str:
-    """static const double name[...] = {...}, a row a line where the values have two dimensions."""
-    shape = "".join(f"[{n}]" for n in values.shape)
-    inside = numbers(values) if values.ndim == 1 else f"{{\n{(',' + chr(10)).join(map(numbers, values))}}}"
-    return f"static const double {name}{shape} = {inside};"
+        return [f"#define HOLD {c._hold}", table("end_weight", P.ravel())], "terminal_fixed.c"
 
 
 def _struct(kind: str, name: str, parts: list[str]) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .c_observer import check_observer
 from .c_text import ControllerText
 from .cell import build_step
 from .compiled import find_compiler, template
 from .condensed import CondensedSolver
+from .ekf import EKF, DisturbanceObserver
 from .nmpc import NMPC
 from .observers import OffsetFreeObserver
 from .record import Record
@@ -45,7 +47,7 @@ class ExportedController:
 def export_c(
     folder: str | Path,
     controller: NMPC,
-    observer: OffsetFreeObserver,
+    observer: OffsetFreeObserver | DisturbanceObserver | EKF,
     record: Record,
     *,
     u0: Any = None,
@@ -60,8 +62,8 @@ def export_c(
 
     record: a closed loop run of this controller and observer; u0 (nu,), preview: as they were given to run
 
-    Raises ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than
-    OffsetFreeObserver, measured disturbances, a process whose terminal cost needs a Riccati equation, one that
+    Raises ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than these,
+    disturbances of inputs, measured disturbances, a process whose terminal cost needs a Riccati equation, one that
     integrates), or a record that the controller does not repeat.
     """
     solver = _check_supported(controller, observer)
@@ -80,11 +82,10 @@ def export_c(
     return ExportedController(folder)
 
 
-def _check_supported(c: NMPC, observer: OffsetFreeObserver) -> CondensedSolver:
+def _check_supported(c: NMPC, observer: OffsetFreeObserver | DisturbanceObserver | EKF) -> CondensedSolver:
     if type(c) is not NMPC:
         raise ValueError(f"export_c writes an NMPC, not a {type(c).__name__}")
-    if type(observer) is not OffsetFreeObserver:
-        raise ValueError(f"observer is a {type(observer).__name__}; the C code has OffsetFreeObserver only")
+    check_observer(observer)
     if observer.system is not c.system and observer.system.f.serialize() != c.system.f.serialize():
         raise ValueError("observer and controller have different systems; build both on the same one")
     if c._measured.names:

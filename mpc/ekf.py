@@ -19,7 +19,7 @@ class EKF(DisturbanceFilter):
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
-        self.P = self._P0.copy()
+        self.P = self.initial.copy()
 
     def absorb(self, y: np.ndarray, u: np.ndarray) -> None:
         """Take y (ny,), measured now, and then u (nu,), held from now on: what is left is the prediction."""
@@ -36,7 +36,7 @@ class EKF(DisturbanceFilter):
         self.P = np.array(state["P"], float).reshape(self.P.shape)
 
     def _forget(self) -> None:
-        self.P = self._P0.copy()
+        self.P = self.initial.copy()
 
     def _predict(self, u: np.ndarray) -> None:
         A = self.model.A(self.z, u)
@@ -56,7 +56,7 @@ class EKF(DisturbanceFilter):
 
     def _accept(self, P: np.ndarray) -> None:
         """A covariance that overflowed says nothing any more: start it again."""
-        self.P = (P + P.T) / 2 if np.isfinite(P).all() else self._P0.copy()
+        self.P = (P + P.T) / 2 if np.isfinite(P).all() else self.initial.copy()
 
 
 class DisturbanceObserver(DisturbanceFilter):

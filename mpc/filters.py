@@ -56,7 +56,7 @@ class DisturbanceFilter(ABC):
         self.model = Augmented(system, channels(w_v), channels(w_d))
         self.R = np.diag(e**2)
         self.Q = np.diag(self.model.join(w, w_v, w_d) ** 2)
-        self._P0 = np.diag(self.model.join(x0, v0, d0) ** 2)
+        self.initial = np.diag(self.model.join(x0, v0, d0) ** 2)
         self.points = rest_points(system)
         check_detectable(self.model, self.points)
         self.z = np.concatenate([np.array(system.x0, float), np.zeros(len(self.Q) - system.nx)])

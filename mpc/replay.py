@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .c_text import array
+from .c_observer import table
 from .closed_loop import mark_missing
 from .compiled import template
 from .nmpc import NMPC
-from .observers import OffsetFreeObserver
 from .record import Record
 from .step_result import StepResult
 
@@ -51,7 +50,7 @@ class Again(NamedTuple):
     half: np.ndarray
 
 
-def run_again(controller: NMPC, observer: OffsetFreeObserver, record: Record, u0: Any, preview: bool) -> Again:
+def run_again(controller: NMPC, observer: Any, record: Record, u0: Any, preview: bool) -> Again:
     """The controller and the observer over the record's measurements, without IPOPT; both are left as they were.
 
     Raises: ValueError for a record of other channels, or with other inputs.
@@ -84,7 +83,7 @@ def previews(reference: np.ndarray, horizon: int) -> np.ndarray:
     return reference[np.minimum(rows, len(reference) - 1)]
 
 
-def _loop(c: NMPC, observer: OffsetFreeObserver, ys: np.ndarray, rs: np.ndarray, u0: Any) -> list[StepResult]:
+def _loop(c: NMPC, observer: Any, ys: np.ndarray, rs: np.ndarray, u0: Any) -> list[StepResult]:
     u_prev, results = None if u0 is None else np.asarray(u0, float).reshape(-1), []
     c.reset(u_prev)
     observer.reset(ys[0], u_prev)
@@ -100,9 +99,9 @@ def replay_text(again: Again, u0: Any, preview: bool) -> str:
     names = ",\n  ".join(f'"{r.status.split("; ")[0]}"' for r in again.results)
     lines = [f"#define STEPS {len(again.y)}", f"#define STEP mpc_step{'_preview' if preview else ''}"]
     lines += [f"#define START {'' if u0 is None else 'mpc_hold(&m, u0);'}"]
-    lines += [] if u0 is None else [array("u0", np.asarray(u0, float).reshape(-1))]
-    lines += [array("measured", again.y), array("wanted", again.r), array("half", again.half)]
-    lines += [array("applied", np.array([r.u for r in again.results]))]
+    lines += [] if u0 is None else [table("u0", np.asarray(u0, float).reshape(-1))]
+    lines += [table("measured", again.y), table("wanted", again.r), table("half", again.half)]
+    lines += [table("applied", np.array([r.u for r in again.results]))]
     lines += [f"static const char *const names_of[] = {{\n  {names}}};"]
     for name, flags in (("fine", [r.ok for r in again.results]), ("reached", [r.reachable for r in again.results])):
         lines += [f"static const int {name}[] = {{{', '.join(str(int(flag)) for flag in flags)}}};"]

@@ -23,8 +23,9 @@ class ReactorsSeparatorStewart(VesselsWithLevels):
     Open-loop stable and stiff, 5 ms to 3 s: the vessels hold little of a large recycle, so f is linearly implicit. The
     heats move T by hundredths of a kelvin only. k_A0 = 0.02, k_B0 = 0.018 1/s, as they are commonly quoted, leave
     x_A1 = 0.97 where 0.542 is printed; the two below reproduce the printed state. Sample at 0.3 s; the model of a
-    controller can do with substep = 0.07 s, that of an observer, which stays in the region, with 0.15 s, a third of the
-    sensor noise from the simulator (towards the limits of the actuators that one diverges). The separator holds half a
+    controller can do with substep = 0.07 s, a tenth of the sensor noise from the simulator where inputs jump within the
+    region, that of an observer, which stays in it, with 0.15 s: two thirds of it in the worst of 200 such jumps, a
+    twentieth in half of them (towards the limits of the actuators that one diverges). The separator holds half a
     kilogram: a step of the recycle by 8 kg/s empties it before the reactors follow, which is an error. Limits of the
     actuators, `region` and the sensor noise are this package's choice.
 

@@ -14,8 +14,10 @@ import mpc.condensed
 import mpc.deploy
 from mpc import (
     EKF,
+    MHE,
     NMPC,
     DiscreteSystem,
+    DisturbanceObserver,
     ExportedController,
     OffsetFreeObserver,
     SystemProcess,
@@ -59,12 +61,12 @@ def tight(system, **options):
     return NMPC(system, 4, bounds={"du": 0.6 * half, "y": y}, **{"solver": "condensed alone", **options})
 
 
-def recorded(controller, process=SystemProcess, level=0.3, steps=16, **options):
+def recorded(controller, process=SystemProcess, level=0.3, steps=16, observe=OffsetFreeObserver, **options):
     """A record of references within a level of the range, changed every eighth step, under a disturbance."""
     system, s, rng = controller.system, controller.scales, np.random.default_rng(1)
     r = s.y_mid + s.y_range * np.repeat(rng.uniform(-level, level, (steps // 8, 2)), 8, 0)
     plant, push = process(system, noise_std=0.01 * s.y_range), {"d_T0": [(10 * system.dt, 0.1 * s.y_range[0])]}
-    observer = OffsetFreeObserver(system)
+    observer = observe(system)
     return observer, run(plant, controller, observer, r, steps, disturbances=push, progress=False, **options)
 
 
@@ -128,6 +130,24 @@ def scalar(a):
     return linear_system([[a]], [[1.0]], [[1.0]], dt=1.0)
 
 
+@pytest.mark.parametrize("share", [0.05, [0.0, 0.05]], ids=["all outputs disturbed", "one output disturbed"])
+@pytest.mark.parametrize("kind", [DisturbanceObserver, EKF])
+@pytest.mark.parametrize("factory", [GRU, LSTM])
+def test_filters_replay_without_measurements_too(factory, kind, share, tmp_path):
+    y_range = find_scales(learned(factory)).y_range
+    observer, record = recorded(
+        c := tight(learned(factory)), Blind, observe=lambda s: kind(s, 0.01 * y_range, share * y_range, 0.01)
+    )
+    assert any("missing" in s or "prediction" in s for s in record.status)
+    replayed(tmp_path, c, observer, record, flags=SANITISE)
+
+
+def test_a_filter_compiles_without_a_warning_and_starts_from_a_held_input(tmp_path):
+    c, u0 = tight(learned()), learned().u_min + 0.4 * (learned().u_max - learned().u_min)
+    observer, record = recorded(c, observe=lambda s: EKF(s, 1.0, 1.0, 0.01), u0=u0)
+    replayed(tmp_path, c, observer, record, flags=STRICT, u0=u0)
+
+
 @pytest.mark.parametrize(
     "word, modes, options",
     [
@@ -145,10 +165,16 @@ def test_what_c_cannot_do_is_refused_by_name(word, modes, options, tmp_path):
         export_c(tmp_path, NMPC(first, 3, **options), OffsetFreeObserver(second), NOTHING)
 
 
-def test_another_observer_is_refused_by_name(tmp_path):
-    observer: Any = EKF(scalar(0.5), 1.0, 1.0, 1.0)
-    with pytest.raises(ValueError, match="EKF"):
-        export_c(tmp_path, NMPC(scalar(0.5), 3), observer, NOTHING)
+OTHERS = [
+    ("MHE", lambda s: MHE(s, 1.0, 1.0, 1.0)),
+    ("inputs", lambda s: EKF(s, 1.0, 0.0, 1.0, input_disturbance_std=1)),
+]
+
+
+@pytest.mark.parametrize("word, make", OTHERS)
+def test_another_observer_is_refused_by_name(word, make, tmp_path):
+    with pytest.raises(ValueError, match=word):
+        export_c(tmp_path, NMPC(scalar(0.5), 3), make(scalar(0.5)), NOTHING)
 
 
 def test_a_record_of_something_else_is_refused_with_the_step(tmp_path):

@@ -6,6 +6,7 @@ from controllers import learned, no_compiler
 
 import mpc.compiled
 from mpc import (
+    EKF,
     NMPC,
     DiscreteSystem,
     IntegralNMPC,
@@ -128,14 +129,14 @@ def test_a_restored_controller_goes_on_with_its_bounded_states():
     assert second.step(x, None, [0.25], u).u == pytest.approx(first.step(x, None, [0.25], u).u, abs=0)
 
 
-@pytest.mark.parametrize("level", [0.1, 0.5])
-def test_the_controller_in_c_keeps_states_as_python_does(level, tmp_path, monkeypatch):
+@pytest.mark.parametrize("level, watch", [(0.1, OffsetFreeObserver), (0.5, OffsetFreeObserver), (0.5, EKF)])
+def test_the_controller_in_c_keeps_states_as_python_does(level, watch, tmp_path, monkeypatch):
     monkeypatch.setattr(mpc.compiled, "find_compiler", lambda: None)
     system = learned(GRU, size=3)
     s, half = find_scales(system), (system.u_max - system.u_min) / 2
     x = {n: (m - 0.2 * h, m + 0.2 * h) for n, m, h in zip(("x1", "x3"), s.x_mid[[0, 2]], s.x_half[[0, 2]], strict=True)}
     c = NMPC(system, 4, bounds={"x": x, "du": 0.6 * half, "y": {"T0": (None, s.y_mid[0])}}, solver="condensed alone")
-    observer, r = OffsetFreeObserver(system), s.y_mid + level * s.y_range * np.repeat([[1, -1], [-1, 1]], 8, 0)
+    observer, r = watch(system), s.y_mid + level * s.y_range * np.repeat([[1, -1], [-1, 1]], 8, 0)
     record = run(SystemProcess(system, 0.01 * s.y_range), c, observer, r, 16, progress=False)
     assert not record.reachable.all()
     found = export_c(tmp_path, c, observer, record).test(flags=(*STRICT[:1], "-O0", *STRICT[2:]))

@@ -35,11 +35,11 @@ def test_f_equals_the_simulator_to_one_in_a_million(plant, jump, samples):
 
 
 LONGER = [("reactors_separator_liu", 0.5, 0.01), ("reactors_separator_stewart", 0.07, 0.1),
-          ("reactors_separator_stewart", 0.15, 1 / 3)]  # fmt: skip
+          ("reactors_separator_stewart", 0.15, 2 / 3)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name, substep, share", LONGER)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 1, 64, 93, 154])  # of the first 200, the last three are the worst
 def test_longer_substeps_stay_within_a_share_of_the_sensor_noise(name, substep, share, seed):
     plant, random = PLANTS[name](), np.random.default_rng(seed)
     x, u = (random.uniform(plant.u_region_min, plant.u_region_max) for _ in range(2))

@@ -34,6 +34,7 @@ typedef struct {
   int started, has_u, has_plan, left, kept, target_ok, target_reached;
   double x[NX], y[NG], e[NY], d_n[NG], u_prev[NU], r[N + 1][NG], r_last[NY], key[2 * NG], z[NZ], U[NV], best[NV];
   double A[NX * NX], T[NX * NX];
+/*OBSERVER*/
   Now now;
   Target target;
   Work work;

@@ -1,4 +1,4 @@
-/* Open-loop observer with a disturbance on every output, and its start from rest. The text of observers.py in C. */
+/* What observers share: the model's step, the start from rest, the innovation. The text of observers.py in C. */
 
 #define REST_TURNS 5000
 #define REST_SHARE 1e-9 /* a step changes no state by more than this share of its size */
@@ -44,20 +44,22 @@ static void rest_at_output(mpc_t *m, const double *y) {
   if (solve_target(&rest_settings, &m->target, &m->work, wanted, z)) memcpy(m->x, z, sizeof m->x);
 }
 
-/* x and d from the input held since the last step and the measurement y (scaled); 0 if a channel is missing */
-static int observe(mpc_t *m, const double *y) {
-  int complete = 1, first = !m->started;
-  if (!first) advance(m, m->u_prev);
-  else if (m->has_u) rest_at_input(m);
+/* the state at rest before the first measurement */
+static void rest(mpc_t *m, const double *y) {
+  if (m->has_u) rest_at_input(m);
   else rest_at_output(m, y);
-  m->started = 1;
+}
+
+/* e = y - g(x) - d, zero where y (scaled) is missing; at first d explains y where there is one; 0 if a channel is missing */
+static int innovation(mpc_t *m, const double *y, int first) {
+  int complete = 1;
   outputs_at(m, m->x, m->y);
   for (int j = 0; j < NY; ++j) {
-    if (!isfinite(y[j])) complete = 0;
-    if (first) m->d_n[j] = isfinite(y[j]) ? y[j] - m->y[j] : 0;
-    m->e[j] = y[j] - m->y[j] - m->d_n[j];
-    if (isfinite(y[j])) m->d_n[j] += gain[j] * m->e[j];
-    m->d[j] = y_range[j] * m->d_n[j];
+    int seen = isfinite(y[j]) ? 1 : 0;
+    complete = complete && seen;
+    if (first) m->d_n[j] = seen && disturbed[j] ? y[j] - m->y[j] : 0;
+    m->e[j] = seen ? y[j] - m->y[j] - m->d_n[j] : 0;
   }
+  m->started = 1;
   return complete;
 }
