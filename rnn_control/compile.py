@@ -14,7 +14,7 @@ FLAGS = ("-O2", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: $RNN_CONTROL_CACHE, else the user's cache folder."""
+    """Where compiled kernels and their printed sources are kept: $RNN_CONTROL_CACHE, else the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("RNN_CONTROL_CACHE") or Path(base) / "rnn_control")
 

@@ -47,9 +47,7 @@ def largest(excess: Callable[[float], float], near: float = 1.0) -> float:
     Reference: T. R. Chandrupatla (1997), Advances in Engineering Software 28(3): inverse quadratic interpolation where
     three points bear it, else the middle, here the geometric one.
     """
-    for low, high in ((near * (1 - GUESS), near * (1 + GUESS)), (0.0, 1.0)):
-        if high > 1:
-            continue
+    for low, high in ((near * (1 - GUESS), min(near * (1 + GUESS), 1.0)), (0.0, 1.0)):
         old = (high, excess(high))
         if old[1] <= 0 and high == 1:
             return 1.0
@@ -70,7 +68,7 @@ def between(excess: Callable[[float], float], new: Point, old: Point) -> float:
         if not math.isnan(share):
             s = new[0] + min(max(share, least), 1 - least) * (old[0] - new[0])
         else:
-            s = math.sqrt(low * high) if low else 0.1 * high
+            s = math.sqrt(low) * math.sqrt(high) if low else 0.1 * high
         last, new = new, (s, excess(s))
         if (new[1] <= 0) != (last[1] <= 0):
             last, old = old, last
@@ -81,7 +79,7 @@ def interpolated(new: Point, old: Point, last: Point) -> float:
     """Where between new and old the root is, as a share of their distance; NaN where that is not to be trusted."""
     (a, fa), (b, fb), (c, fc) = new, old, last
     xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
-    if not (phi**2 < xi and (1 - phi) ** 2 < 1 - xi):
+    if not (phi * phi < xi and (1 - phi) * (1 - phi) < 1 - xi):
         return math.nan
     return fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
 

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -229,6 +230,7 @@ def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Cert
     )
 
 
+@cache
 def _version() -> str:
     try:
         return version("rnn-control")

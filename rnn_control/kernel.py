@@ -129,7 +129,10 @@ class CompiledKernel:
             yhat, J = np.empty((len(inputs), ny)), np.empty((len(inputs) * ny, n))
             self.one.call("sensitivity", memory, values, len(inputs), x, S, inputs, yhat, J)
             r = (weight * (yhat - y[k : k + block])).ravel()
-            J *= weight.reshape(-1, 1)
+            unlike = np.flatnonzero(weight.ravel() != 1)
+            if len(unlike):  # of most records the washout alone
+                part = slice(unlike[0], unlike[-1] + 1)
+                J[part] *= weight.ravel()[part, None]
             loss, g, H = loss + float(r @ r), g + J.T @ r, H + J.T @ J
         return loss, g, H
 

@@ -122,27 +122,27 @@ void loss_grad(real *memory, Inputs p, long T, long segment, Inputs x0, Inputs U
 }
 
 #ifndef BATCH
+typedef double doubles __attribute__((vector_size(8 * VL), aligned(8), may_alias));
 #define WIDTH ((NP + NX + 4 * VL - 1) / (4 * VL) * (4 * VL))
 
-/* out (rows, WIDTH) = A (rows, NX) S (NX, WIDTH) + [B 0], B (rows, NP) */
-static void push(int rows, const real *A, const real *S, const double *B, real *out)
+/* out (rows, WIDTH) = A (rows, NX) S (NX, WIDTH) + B (rows, WIDTH), which is set to zero */
+static void push(int rows, const real *A, const real *S, double *B, real *out)
 {
-  for (int i = 0; i < rows; i++) {
-    for (int n = 0; n < WIDTH; n++) out[i * WIDTH + n] = n < NP ? (real)B[i * NP + n] : 0;
-    for (int n = 0; n < WIDTH; n += 4 * VL) {
+  for (int i = 0; i < rows; i++)
+    for (int n = i * WIDTH; n < (i + 1) * WIDTH; n += 4 * VL) {
       vec sum[4];
-      UNROLL for (int v = 0; v < 4; v++) sum[v] = GET(out + i * WIDTH + n + v * VL);
+      UNROLL for (int v = 0; v < 4; v++) sum[v] = __builtin_convertvector(*(doubles *)(B + n + v * VL), vec);
+      UNROLL for (int v = 0; v < 4; v++) *(doubles *)(B + n + v * VL) = (doubles){0};
       for (int j = 0; j < NX; j++)
-        UNROLL for (int v = 0; v < 4; v++) sum[v] += A[i * NX + j] * GET(S + j * WIDTH + n + v * VL);
-      UNROLL for (int v = 0; v < 4; v++) PUT(out + i * WIDTH + n + v * VL, sum[v]);
+        UNROLL for (int v = 0; v < 4; v++) sum[v] += A[i * NX + j] * GET(S + j * WIDTH + n - i * WIDTH + v * VL);
+      UNROLL for (int v = 0; v < 4; v++) PUT(out + n + v * VL, sum[v]);
     }
-  }
 }
 
 long sensitivity_memory(void)
 {
-  const long numbers = PLACE((NX + NY) * NX) + PLACE(NX * WIDTH) + PLACE((NX + NY) * WIDTH);
-  return memory(1, 1) + numbers * sizeof(real) + (NX + NY) * NP * sizeof(double);
+  const long numbers = PLACE((NX + NY) * NX) + 2 * PLACE((NX + NY) * WIDTH);
+  return memory(1, 1) + numbers * sizeof(real) + (NX + NY) * WIDTH * sizeof(double);
 }
 
 /* Y (T, NY) from the state x, and J (T * NY, NP + NX) = dY/d(p, x0), given S = dx/d(p, x0); x and S are carried on.
@@ -153,7 +153,7 @@ void sensitivity(real *memory, Inputs p, long T, double *x0, double *S0, const d
   const double *const inputs[1] = {U}, *const starts[1] = {x0};
   double *const outputs[1] = {Y}, *const ends[1] = {x0};
   real *c = take(&memory, CONSTANTS), *row = take(&memory, ROW), *bars = take(&memory, BAR);
-  real *A = take(&memory, (NX + NY) * NX), *S = take(&memory, NX * WIDTH);
+  real *A = take(&memory, (NX + NY) * NX), *S = take(&memory, (NX + NY) * WIDTH);
   real *next = take(&memory, (NX + NY) * WIDTH);
   double *B = (double *)memory;
   LOCAL(x, NX);
@@ -163,23 +163,24 @@ void sensitivity(real *memory, Inputs p, long T, double *x0, double *S0, const d
   load(NX, 0, starts, x);
   for (int i = 0; i < NX; i++)
     for (int n = 0; n < WIDTH; n++) S[i * WIDTH + n] = n < NP + NX ? (real)S0[i * (NP + NX) + n] : 0;
+  memset(B, 0, (NX + NY) * WIDTH * sizeof(double));
   for (long k = 0; k < T; k++) {
     EACH(NX) PUT(row + T_x + i, GET(x + i));
     load(NU, k, inputs, row + T_u);
     forward(c, row, y, x);
     store(NY, k, y, outputs);
-    memset(B, 0, (NX + NY) * NP * sizeof(double));
     for (int i = 0; i < NX + NY; i++) {
       for (int j = 0; j < NX; j++) x_bar[j] = i == j;
       for (int j = 0; j < NY; j++) row[T_y_bar + j] = i == NX + j;
       back(c, row, bars, x_bar);
-      collect(c, row, bars, 1, B + i * NP);
+      collect(c, row, bars, 1, B + i * WIDTH);
       memcpy(A + i * NX, x_bar, NX * sizeof(real));
     }
     push(NX + NY, A, S, B, next);
-    memcpy(S, next, NX * WIDTH * sizeof(real));
+    real *const before = S;
+    S = next, next = before;
     for (int i = 0; i < NY; i++)
-      for (int n = 0; n < NP + NX; n++) J[(k * NY + i) * (NP + NX) + n] = next[(NX + i) * WIDTH + n];
+      for (int n = 0; n < NP + NX; n++) J[(k * NY + i) * (NP + NX) + n] = S[(NX + i) * WIDTH + n];
   }
   store(NX, 0, x, ends);
   for (int i = 0; i < NX; i++)

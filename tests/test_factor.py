@@ -23,6 +23,8 @@ CURVES = {
     "cube": (lambda s: (50 * s) ** 3 - 0.9, 0.9 ** (1 / 3) / 50),
     "kink": (lambda s: max(s - 0.5, 1e4 * (s - 0.5)), 0.5),
     "tiny": (lambda s: 1e30 * s - 1, 1e-30),
+    "tinier": (lambda s: (1e240 * s - 1) * (1 + s), 1e-240),
+    "rough": (lambda s: 1e300 if s > 0.03 else 1e-8 if s > 0.01 else -1e-8, 0.01),
     "endless": (lambda s: math.inf if s > 1e-3 else s - 1e-4, 1e-4),
     "without a number": (lambda s: math.nan if s > 0.2 else s - 0.1, 0.1),
 }
