@@ -139,7 +139,9 @@ def linear_error(linear: LinearModel, tracker: Tracker) -> float:
     first = ((u[:w], y[:w]) for u, y in zip(us, ys, strict=True))
     starts = (initial_state(linear.system, *shown, residual) if w else at_rest for shown in first)
     runs = _runs(linear.system, starts, us)
-    return valid.error_on_records(runs) if valid.us else valid.error_on_training(tracker.objective, runs)
+    if valid.us:
+        return valid.error_on_records(runs)
+    return valid.error_on_training(tracker.objective, [y - yhat for y, yhat in zip(data.y, runs, strict=True)])
 
 
 def _runs(system: StateSpace, starts, us) -> list[np.ndarray]:
