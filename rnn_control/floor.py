@@ -14,8 +14,8 @@ from .judge import Tracker
 from .linear import LinearModel, linear_reference
 from .linear_start import AMPLITUDE, imitate, linear_states
 from .model import Model
-from .realisation import decoupled, read_again, triangular
-from .refine import initial_state
+from .realisation import decoupled, read_again
+from .refine import initial_state, refine
 from .search import budget, optimise
 from .subspace import StateSpace
 
@@ -75,18 +75,22 @@ def stand_ins(system: StateSpace, tracker: Tracker) -> Iterator[StateSpace]:
     """The linear model in coordinates that the cell's certificate likes, as near to it as the certificate allows.
 
     Of lower orders too, for they leave states to a pair that swings; where a penalty aims for the margin, also with
-    hardly any margin, for whatever is proved may be kept. Where a mode had to be made faster, the read-out is new.
+    hardly any margin, for whatever is proved may be kept. Where a mode had to be made faster, the read-out is new. What
+    has more states than the cell is cut, and trained again on all samples as it was: cut only, it may be far from them.
     """
     objective, model = tracker.objective, tracker.valid.model
     made = model if isinstance(model, Contracting) else None
     cell = made.inner if made else model
     states = linear_states(cell)
+    data = objective.data._replace(u=[u[:, : model.nu] for u in objective.data.u])
+    if len(system.A) > states:
+        seen = [np.where(w > 0, y, np.nan) for y, w in zip(data.y, objective.seen, strict=True)]
+        system = refine(system.balanced(states), data.u, seen).balanced()
     if objective.is_free and not made:
         # a REN makes its slow modes faster itself; in its own coordinates the initial states are as likely as before
-        yield system if len(system.A) <= states else triangular(system, states)
+        yield system
         return
     margins = [(1 + SOFT) * (1 - made.rate)] if made else [objective.margin, HARDLY * objective.margin]
-    data = objective.data._replace(u=[u[:, : model.nu] for u in objective.data.u])
     for margin in margins:
         for order in range(min(states, len(system.A)), 0, -1):
             try:
@@ -135,7 +139,9 @@ def linear_error(linear: LinearModel, tracker: Tracker) -> float:
     first = ((u[:w], y[:w]) for u, y in zip(us, ys, strict=True))
     starts = (initial_state(linear.system, *shown, residual) if w else at_rest for shown in first)
     runs = _runs(linear.system, starts, us)
-    return valid.error_on_records(runs) if valid.us else valid.error_on_training(tracker.objective, runs)
+    if valid.us:
+        return valid.error_on_records(runs)
+    return valid.error_on_training(tracker.objective, [y - yhat for y, yhat in zip(data.y, runs, strict=True)])
 
 
 def _runs(system: StateSpace, starts, us) -> list[np.ndarray]:

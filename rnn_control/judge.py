@@ -12,11 +12,12 @@ from .kernel import Kernel
 from .model import Model
 from .objective import Objective
 from .watch import Step
+from .weighting import root_mean_squares
 
 
 @dataclass
 class Validation:
-    """Normalised free-run error on the validation records, RMSE over std, pooled; without any, that on `held`.
+    """Normalised free-run error on the validation records, mean over outputs of RMSE / std; without any, on `held`.
 
     Initial states come from the first `washout` samples, as they will in use: a training that has them to choose may
     let them remember what no other record shows.
@@ -32,28 +33,27 @@ class Validation:
 
     def __call__(self, objective: Objective, v: np.ndarray) -> float:
         if not self.us:
-            return self.held_error(objective, v) if self.held else objective.error
+            return self.held_error(objective, v) if self.held else self.training_error(objective, v)
         x0 = self.initial_states(self.kernel, self.model, self.us, self.ys, self.residual(objective, v))
         return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
 
     def error_on_records(self, outputs: list[np.ndarray]) -> float:
-        """RMSE over std of outputs (T, ny) for the validation records."""
+        """Mean of RMSE / std of outputs (T, ny) for the validation records."""
         w = self.washout
         measured = np.concatenate([y[w:] for y in self.ys])
         error = measured - np.concatenate([yhat[w:] for yhat in outputs])
         error /= np.maximum(np.nanstd(measured, axis=0), 1e-9)
-        value = float(np.sqrt((error[~np.isnan(measured)] ** 2).mean()))
-        return value if np.isfinite(value) else np.inf
+        known = ~np.isnan(measured)
+        return mean_error([np.where(known, error, 0.0)], [known.astype(float)])
 
     def residual(self, objective: Objective, v: np.ndarray) -> np.ndarray | None:
         """What v leaves unexplained of each output of the training records, (ny,); one output needs no weight."""
         if self.model.ny == 1:
             return None
-        inputs = [u[:, : self.model.nu] for u in objective.data.u]
+        data = objective.data
+        inputs = [u[:, : self.model.nu] for u in data.u]
         runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), inputs)
-        records = zip(objective.data.y, objective.data.w, runs, strict=True)
-        squares = sum((w * (y - yhat) ** 2).sum(0) for y, w, (_, yhat) in records)
-        found = np.sqrt(squares / sum(w.sum(0) for w in objective.data.w))
+        found = root_mean_squares([y - yhat for y, (_, yhat) in zip(data.y, runs, strict=True)], data.w)
         return found if np.isfinite(found).all() else None
 
     def initial_states(self, kernel: Kernel, model: Model, us, ys, residual: np.ndarray | None) -> np.ndarray:
@@ -69,16 +69,24 @@ class Validation:
         else:
             x0 = objective.initial_states(v)
         runs = kernel.simulate(model.theta(), x0, data.u)
-        return self.error_on_training(objective, [yhat for _, yhat in runs])
+        return self.error_on_training(objective, [y - yhat for y, (_, yhat) in zip(data.y, runs, strict=True)])
 
-    def error_on_training(self, objective: Objective, outputs: list[np.ndarray]) -> float:
-        """Weighted root mean square of outputs (T, ny) for the training records, on what was held or on all of it."""
-        data = objective.data
-        judging = [w * f for w, f in zip(self.held, objective.factors, strict=True)] if self.held else data.w
-        parts = zip(judging, data.y, outputs, strict=True)
-        squares = sum(float((w * (y - yhat) ** 2).sum()) for w, y, yhat in parts)
-        value = (squares / sum(float(w.sum()) for w in judging)) ** 0.5
-        return value if np.isfinite(value) else np.inf
+    def training_error(self, objective: Objective, v: np.ndarray) -> float:
+        """As the training sees it; of one output it is known already."""
+        if self.model.ny == 1:
+            return objective.error
+        return self.error_on_training(objective, objective.errors(v))
+
+    def error_on_training(self, objective: Objective, errors: list[np.ndarray]) -> float:
+        """Mean root mean square of errors (T, ny) on the training records, on what was held or on all of it."""
+        judging = [w * f for w, f in zip(self.held or objective.weights, objective.factors, strict=True)]
+        return mean_error(errors, judging)
+
+
+def mean_error(errors: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> float:
+    """Mean over the outputs of their root mean squares, inf if they diverged."""
+    value = float(root_mean_squares(errors, weights).mean())
+    return value if np.isfinite(value) else np.inf
 
 
 @dataclass

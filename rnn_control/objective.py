@@ -15,7 +15,7 @@ from .kernel import Batch, Kernel
 from .model import Model
 from .penalty import Penalty
 from .starts import Starts
-from .weighting import Weighting
+from .weighting import Weighting, likelihood, root_mean_squares
 
 LARGEST_NOISE = 0.02
 """Share of the outputs' variance that the prior takes for noise at most: a bad start must not shrink the parameters."""
@@ -24,6 +24,9 @@ LARGEST_NOISE = 0.02
 class Objective:
     """J(v) = mean w (yhat - y)^2 + penalty |max(0, excess)|^2 + prior noise / N |theta|^2.
 
+    w: the samples' weights times 1 / s_j for output j, of mean one over the outputs; s_j is the error that was left at
+    the last `settle`. Stages of it end where sum_j s_j is least: the best mean FIT, which no output of much noise or of
+    another kind of plant decides alone.
     v = (theta, log scale, x0), all in one flat vector. The last term is the maximum a posteriori one: N scored samples
     with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance 1 / prior.
 
@@ -41,7 +44,7 @@ class Objective:
         self.model, self.kernel, self.data = model, kernel, data
         self.weights, self.weighting = data.w, weighting and weighting.fresh()
         self.seen = [w + kept for w, kept in zip(data.w, held or [0.0] * len(data.w), strict=True)]
-        self.factors = [np.ones_like(w) for w in data.w]
+        self.factors, self.of_output = [np.ones_like(w) for w in data.w], np.ones(model.ny)
         self.property, self.method, self.margin = property, method, margin
         self.prior, self.prior_x0, self.penalty = prior, prior_x0, 1.0
         self.free = [v for v in model.parameters() if v.requires_grad]
@@ -64,15 +67,29 @@ class Objective:
         """Weights of the samples from their errors at v, where a weighting was asked for."""
         if self.weighting is None:
             return
-        self.load(v)
-        runs = self.kernel.simulate(self.model.theta(), self.initial_states(v), self.data.u)
-        errors = [y - yhat for y, (_, yhat) in zip(self.data.y, runs, strict=True)]
+        errors = self.errors(v)
         if all(np.isfinite(e).all() for e in errors):
             self.factors = self.weighting(errors, self.seen)
-            self.data = self.data._replace(w=[w * f for w, f in zip(self.weights, self.factors, strict=True)])
+            self._weigh()
+
+    def errors(self, v: np.ndarray) -> list[np.ndarray]:
+        """y - yhat, (T, ny) a record."""
+        self.load(v)
+        runs = self.kernel.simulate(self.model.theta(), self.initial_states(v), self.data.u)
+        return [y - yhat for y, (_, yhat) in zip(self.data.y, runs, strict=True)]
+
+    def _weigh(self):
+        ws = zip(self.weights, self.factors, strict=True)
+        self.data = self.data._replace(w=[w * f * self.of_output for w, f in ws])
 
     def settle(self, v: np.ndarray, penalty: float) -> None:
-        """Weights of the next stage: the penalty as given, the prior from the error at v."""
+        """Weights of the next stage: the penalty as given, those of the outputs and the prior from the errors at v."""
+        if self.model.ny > 1:
+            residual = root_mean_squares(self.errors(v), self.weights)
+            if np.isfinite(residual).all():
+                weights = np.sqrt(likelihood(residual))
+                self.of_output = weights / np.mean(weights)
+            self._weigh()
         self.load(v)
         loss, _, _ = self.kernel.loss_grad(self.model.theta(), self.initial_states(v), self.data)
         total = sum(float(w.sum()) for w in self.data.w)

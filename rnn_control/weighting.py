@@ -1,5 +1,6 @@
 """Records that are partly wrong: weights of their samples, renewed from the errors while training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +22,13 @@ def likelihood(residual: np.ndarray | None) -> np.ndarray | float:
     if residual is None:
         return 1.0
     return np.minimum((residual.max() / np.maximum(residual, 1e-300)) ** 2, LARGEST_WEIGHT)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a run that diverged
+def root_mean_squares(errors: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
+    """Of each output, (ny,), over records of errors and weights (T, ny)."""
+    squares = sum((w * e**2).sum(0) for e, w in zip(errors, weights, strict=True))
+    return np.sqrt(squares / np.maximum(sum(w.sum(0) for w in weights), 1e-300))
 
 
 class Weighting(Protocol):

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from zoo import identified, inputs, quick_gru
 
 from rnn_control import GRU, REN, Experiment, Huber, MultiplicativeWeights, fit
+from rnn_control.metrics import fit as fit_percent
 from rnn_control.weighting import effective_share
 
 BAD = (1, 4, 5, 11, 13)  # windows of 60 samples out of 15: a third
@@ -28,6 +29,23 @@ def corrupted(clean):
         part = slice(60 * window, 60 * window + 60)
         y[part] = (y[part][0], 2 * middle - y[part], y[part] + 3 * spread)[n % 3]
     return Experiment(clean.u, y, 2.0)
+
+
+def lags(samples, seed):
+    """A saturated lag with hardly any noise and what follows it under noise of half its range; and both without."""
+    rng, x = np.random.default_rng(seed), np.zeros((samples + 1, 2))
+    u = np.repeat(rng.uniform(-1, 1, (samples // 10, 1)), 10, 0)
+    for k in range(samples):
+        x[k + 1] = 0.95 * x[k, 0] + 0.05 * np.tanh(2 * u[k, 0]), 0.9 * x[k, 1] + 0.1 * x[k, 0]
+    clean = x[:-1]
+    return Experiment(u, clean + [0.01, 0.5] * np.ptp(clean, axis=0) * rng.normal(size=clean.shape), 1.0), clean
+
+
+@pytest.mark.parametrize("certificate", [None, "delta_iss"])
+def test_a_noisy_output_does_not_hide_what_a_clean_one_tells(certificate):
+    train, (test, clean) = lags(600, 1)[0], lags(400, 9)
+    model = fit(GRU(1, 2, 3, seed=1), train, certificate=certificate, epochs=50, polish=300, progress=False).model
+    assert fit_percent(clean, model.predict(test)[0], 50)[0] > 95
 
 
 @pytest.mark.parametrize("model, certificate", [(GRU, None), (GRU, "delta_iss"), (REN, "delta_iss")])
