@@ -129,7 +129,11 @@ def test_a_restored_controller_goes_on_with_its_bounded_states():
     assert second.step(x, None, [0.25], u).u == pytest.approx(first.step(x, None, [0.25], u).u, abs=0)
 
 
-@pytest.mark.parametrize("level, watch", [(0.1, OffsetFreeObserver), (0.5, OffsetFreeObserver), (0.5, EKF)])
+def filtered(system):
+    return EKF(system, measurement_std=0.01, disturbance_std=0.1, process_std=0.01)
+
+
+@pytest.mark.parametrize("level, watch", [(0.1, OffsetFreeObserver), (0.5, OffsetFreeObserver), (0.5, filtered)])
 def test_the_controller_in_c_keeps_states_as_python_does(level, watch, tmp_path, monkeypatch):
     monkeypatch.setattr(mpc.compiled, "find_compiler", lambda: None)
     system = learned(GRU, size=3)
