@@ -96,17 +96,19 @@ def drifting(seed, samples=400):
     return Experiment(u, np.array(y) + drift, 1.0), Experiment(u, np.array(y), 1.0)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.filterwarnings("ignore")
-def test_one_step_error_is_not_led_astray_by_a_drift(seed):
-    scores, steps = {}, np.arange(5)
-    for horizon in (None, 1):
-        train, _ = drifting(seed)
+def test_one_step_error_is_not_led_astray_by_a_drift():
+    """The median over records: on one of them either may be lucky."""
+
+    def error(seed, horizon):
+        train, steps = drifting(seed)[0], np.arange(5)
         model = fit(GRU(1, 1, 3, seed=1), train, certificate=None, horizon=horizon, epochs=30, polish=300,
                     progress=False, linear=None).model  # fmt: skip
         response = model.simulate(np.repeat([-1.0, 1.0], 60)[:, None])[60:65, 0]
-        scores[horizon] = np.abs(response - response[0] - 4.0 * np.tanh(2) * (1 - 0.8**steps)).max()
-    assert scores[1] < scores[None]
+        return np.abs(response - response[0] - 4.0 * np.tanh(2) * (1 - 0.8**steps)).max()
+
+    one_step, free_run = (np.median([error(seed, horizon) for seed in range(8)]) for horizon in (1, None))
+    assert one_step < 0.7 * free_run
 
 
 @pytest.mark.parametrize("make", [lambda: quick_gru(1, 1, 3), lambda: NNARX(1, 1, 5), lambda: REN(1, 1, 2)])
