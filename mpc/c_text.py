@@ -97,13 +97,13 @@ class ControllerText:
 
     def _end(self) -> tuple[list[str], str]:
         """Lines and the file of the terminal cost."""
-        c = self._c
-        if c._terminal is None:
+        c, end = self._c, self._c._end
+        if end.weight is None:
             return [], "terminal_none.c"
-        if not isinstance(c._terminal, np.ndarray):
+        if not isinstance(end.weight, np.ndarray):
             return [], "terminal_cost_to_go.c"
-        P = np.outer(c.scales.x_half, c.scales.x_half) * c._terminal / self._problem.cost_unit
-        return [f"#define HOLD {c._hold}", table("end_weight", P.ravel())], "terminal_fixed.c"
+        P = np.outer(c.scales.x_half, c.scales.x_half) * end.weight / self._problem.cost_unit
+        return [f"#define HOLD {end.hold}", table("end_weight", P.ravel())], "terminal_fixed.c"
 
 
 def _struct(kind: str, name: str, parts: list[str]) -> str:

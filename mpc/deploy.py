@@ -106,7 +106,7 @@ def _check_rest(c: NMPC) -> None:
     modes = np.linalg.eigvals(J.full()[:, :nx])
     if np.abs(modes - 1).min() < SINGULAR:
         raise ValueError("the process integrates; its nearest targets need IPOPT, which the C code does not have")
-    if isinstance(c._terminal, str) and np.abs(modes).max() >= 1:
+    if isinstance(c._end.weight, str) and np.abs(modes).max() >= 1:
         raise ValueError(
             "the process is not stable by itself, and its cost to go needs a Riccati equation, which the C code does "
             "not solve; give terminal=P (nx, nx) or terminal=None"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .certified import certified_terminal
 from .economic import EconomicTarget, Economy, Price
+from .end import End
 from .fallback import PlanMemory
 from .intake import Intake, Taken, check_size
 from .keepable import warn_of_bounds
@@ -19,7 +19,6 @@ from .solving import Name, Solved, Solvers
 from .step_result import Prediction, StepResult
 from .system import System, check_system, state_names
 from .target import REACHED, SteadyTarget, Target
-from .terminal import CostToGo
 from .watched import Watched
 
 # A soft bound counts as violated beyond this share of the output's range (solver tolerance).
@@ -124,12 +123,7 @@ class NMPC:
             self.target.build()
         self.aim = EconomicTarget(q) if economy else self.target
         warn_of_bounds(self.target, seen.names)
-        self._to_go = CostToGo(system, self.weights)
-        # a certificate's terminal law holds u_s, and pays for the move back to it
-        self._hold = float(_is_certificate(terminal))
-        terminal = None if economy and isinstance(terminal, str) else terminal
-        given = certified_terminal(system, terminal, self.weights.y) if self._hold else terminal
-        self._terminal, self._free_end = _check_terminal(given, system.nx), (np.zeros((system.nx,) * 2), 0.0)
+        self._end = End(system, self.weights, None if economy and isinstance(terminal, str) else terminal)
         self._memory = PlanMemory(q)
         self._intake = Intake(system, self.horizon, self.weights.y > 0, m)
         self.reset()
@@ -137,7 +131,7 @@ class NMPC:
     @property
     def has_certified_terminal(self) -> bool:
         """Whether the terminal cost is a certificate's, with which the cost falls from step to step."""
-        return bool(self._hold)
+        return bool(self._end.hold)
 
     def reset(self, u_prev: np.ndarray | None = None) -> None:
         """Forget plan, target and references; u_prev (nu,) is the input applied until now."""
@@ -248,7 +242,7 @@ class NMPC:
         if taken.y is None:
             return Solved(None, np.inf, "", "NaN state estimate")
         m, nu = self._measured, len(u_prev)
-        P, hold = self._terminal_weight(target, acting)
+        P, hold = self._end(target, acting)
         w, v = taken.w + taken.v[nu:], taken.v[:nu]
         x, x_s = m.state(taken.x, w), m.rest(target.x, w)
         r, d = self._widened(taken.r[1:], taken.d)
@@ -257,15 +251,6 @@ class NMPC:
 
     def _foresee(self, plan: Plan | None) -> None:
         self._foreseen = None if plan is None else self._now._replace(x=plan.x[0])
-
-    def _terminal_weight(self, target: Target, acting: np.ndarray) -> tuple[np.ndarray, float]:
-        if self._terminal is None or not target.ok:
-            return self._free_end
-        if isinstance(self._terminal, np.ndarray):
-            return self._terminal, self._hold
-        u = acting.copy()
-        u[: len(target.u)] += target.u
-        return self._to_go(target.x, u) or self._free_end
 
     def _violated(self, plan: Plan | None) -> tuple[str, ...]:
         if plan is None or not self._problem.soft.size:
@@ -278,16 +263,3 @@ def _predict(now: Taken, plan: Plan | None) -> Prediction | None:
     if plan is None or now.y is None:
         return None
     return Prediction(plan.u, np.concatenate((now.y[None], plan.y[:, : len(now.y)])))
-
-
-def _is_certificate(terminal: Any) -> bool:
-    return isinstance(terminal, Mapping) or getattr(terminal, "rate", None) is not None
-
-
-def _check_terminal(terminal: Any, nx: int) -> Any:
-    if terminal is None or (isinstance(terminal, str) and terminal == "cost_to_go"):
-        return terminal
-    P = np.asarray(terminal)
-    if P.shape != (nx, nx) or P.dtype.kind not in "fi" or not np.allclose(P, P.T):
-        raise ValueError(f"terminal is {terminal!r}; give 'cost_to_go', None or symmetric (nx, nx)")
-    return P.astype(float)
