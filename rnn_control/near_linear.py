@@ -16,7 +16,7 @@ from .refine import initial_state
 from .subspace import StateSpace, allows, subspace
 from .windows import parts
 
-LARGEST_ORDER = 20
+LARGEST_ORDER = 10
 """States of the linear model at most."""
 SHOWN = 50
 """Samples of a record that tell its initial state."""
@@ -38,13 +38,11 @@ def near_linear(model: Model, kernel: Kernel, data: Batch) -> dict[str, Tensor]:
 def linear_parameters(model: Model, u: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> dict[str, Tensor]:
     """The parameters of the linear start for normalised records u (T, nu), y (T, ny); the model stays as it is.
 
-    The order, up to what the cell can imitate, is the one whose subspace model errs least in a free run. Empty for
-    cells without such a start or with frozen parameters, and for records too short for any order.
+    The order, up to the states of the cell, is the one whose subspace model errs least in a free run. Empty for a cell
+    without such a start, one with frozen parameters, and records too short for any order.
     """
-    if not isinstance(model, tuple(STARTS)) or not all(v.requires_grad for v in model.parameters()):
-        return {}
-    orders = [n for n in range(1, min(linear_states(model), LARGEST_ORDER) + 1) if allows(u, y, n)]
-    if not orders:
+    orders = [n for n in range(1, min(model.nx, LARGEST_ORDER) + 1) if allows(u, y, n)]
+    if not isinstance(model, tuple(STARTS)) or not orders or not all(v.requires_grad for v in model.parameters()):
         return {}
     given = copied(model)
     try:

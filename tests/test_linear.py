@@ -5,19 +5,15 @@ from dataclasses import replace
 import control
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose
-from scipy.linalg import block_diag
 
 from rnn_control import ESN, GRU, LSTM, NNARX, REN, Contracting, Experiment, GRUResetAfter, LipschitzRNN, fit
 from rnn_control.against_linear import compare_with_linear
 from rnn_control.identified import IdentifiedModel
 from rnn_control.linear import fit_linear, linear_error
 from rnn_control.linear_start import start_linear
-from rnn_control.near_linear import linear_parameters
 from rnn_control.refine import _derivatives, _moved
 from rnn_control.scaler import Scaler
-from rnn_control.simulate import simulate
 from rnn_control.subspace import StateSpace, subspace
 
 A = np.array([[0.94, 0.1, 0.0], [-0.1, 0.94, 0.05], [0.0, 0.0, 0.8]])
@@ -185,17 +181,6 @@ def test_floor_of_a_cell_with_fewer_states_is_a_linear_model_trained_for_them():
     wanted = fit(GRU(2, 2, 2), *parts, linear=second, **options).linear_error
     errors = fit(GRU(2, 2, 2), *parts, linear=third, **options).history["valid"]
     assert np.isclose(errors, wanted, rtol=2e-3).any()
-
-
-def test_second_start_of_a_large_cell_has_as_many_states_as_the_records_ask_for():
-    pairs = block_diag(*([[p.real, p.imag], [-p.imag, p.real]] for p in 0.9 * np.exp(1j * np.linspace(0.3, 2.7, 7))))
-    truth = StateSpace(np.asarray(pairs), np.ones((14, 1)), np.ones((1, 14)), np.zeros(1))
-    u = np.random.default_rng(0).uniform(-1, 1, (3000, 1))
-    y = truth.simulate(np.zeros(14), u)
-    cell = GRU(1, 1, 14)
-    cell.load_state_dict(linear_parameters(cell, [u], [y / y.std()]))
-    _, yhat = simulate(cell, cell.theta(), torch.zeros(14, dtype=torch.float64), torch.from_numpy(u))
-    assert np.std(yhat.detach().numpy() - y / y.std()) < 0.1
 
 
 CERTIFIED = [lambda: Contracting(LSTM(1, 1, 2), rate=0.99), lambda: REN(1, 1, 2), lambda: GRU(1, 1, 2)]
