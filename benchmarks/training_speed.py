@@ -203,7 +203,7 @@ class Explicit(EquilibriumNetwork):
     theta = Model.theta
 
     def __init__(self, network):
-        super().__init__(network.nu, network.ny, network.nx, network.neurons, network.rate, {})
+        super().__init__(network.nu, network.ny, network.nx, network.neurons, network.rate, None, None, {})
         for name, value in network.theta().items():
             if name not in ("P", "lam"):
                 self.register_parameter(name, torch.nn.Parameter(value.detach().clone()))
