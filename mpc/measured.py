@@ -18,12 +18,13 @@ class Measured:
 
     names: the measured inputs; they must be the system's last ones, in its order
     preview: p, samples ahead of now of which values are taken
+    past: samples before now that z begins with behind x, 1 where a price asks for what acted until now
 
     Remembers the last finite w, which stands in for a missing one. Without names, `system` is the system itself.
     Raises: ValueError for other names, or a preview that is no whole number >= 0.
     """
 
-    def __init__(self, system: System, names: Sequence[str], preview: int):
+    def __init__(self, system: System, names: Sequence[str], preview: int, past: int = 0):
         names = tuple(names)
         check_names("measured", names, system.u_names)
         if names != tuple(system.u_names)[len(system.u_names) - len(names) :]:
@@ -33,8 +34,8 @@ class Measured:
             raise ValueError(f"all inputs are measured ({', '.join(names)}): nothing is left to move")
         if preview != int(preview) or preview < 0:
             raise ValueError(f"measured_preview is {preview}; give a whole number of samples >= 0")
-        self.names, self.rows, self._base = names, int(preview) + 1, system
-        self.system = _registered(system, len(names), self.rows) if names else system
+        self.names, self.rows, self._past, self._base = names, int(preview) + 1, past, system
+        self.system = _registered(system, len(names), self.rows, past) if names else system
         self.reset()
 
     def reset(self) -> None:
@@ -68,11 +69,19 @@ class Measured:
 
     def state(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """z from x (nx,) and w (p + 1, nw)."""
-        return np.concatenate([x, w.ravel()]) if self.names else x
+        return np.concatenate([x, w[: self._past].ravel(), w.ravel()]) if self.names else x
 
-    def rest(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """z where the last of w (p + 1, nw) is held."""
-        return np.concatenate([x, np.tile(w[-1], self.rows)]) if self.names else x
+    def rest(self, x: Any, w: Any) -> Any:
+        """z where w (nw,) is held; numbers or expressions."""
+        if not self.names:
+            return x
+        held = [w] * (self._past + self.rows)
+        return np.concatenate([x, *held]) if isinstance(x, np.ndarray) else ca.vertcat(x, *held)
+
+    def priced(self, z: Any, u: Any) -> tuple[Any, Any]:
+        """x and all inputs that led there, as expressions of z and of what was moved; with past = 1."""
+        nx = self._base.nx
+        return (z[:nx], ca.vertcat(u, z[nx : nx + len(self.names)])) if self.names else (z, u)
 
     def acting(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
         """What all inputs have besides what moves them, v (nu,) and w (p + 1, nw) at the preview's end."""
@@ -85,7 +94,7 @@ class Measured:
         around = s._replace(x_mid=s.x_mid[:nx], x_half=s.x_half[:nx], u_mid=mid, u_half=half)
         if not self.names:
             return s, around
-        w_mid, w_half = (np.tile(side[self.system.nu :], self.rows) for side in (mid, half))
+        w_mid, w_half = (np.tile(side[self.system.nu :], self._past + self.rows) for side in (mid, half))
         return s._replace(x_mid=np.append(s.x_mid[:nx], w_mid), x_half=np.append(s.x_half[:nx], w_half)), around
 
     def pad(self, P: np.ndarray) -> np.ndarray:
@@ -93,11 +102,11 @@ class Measured:
         return np.pad(P, (0, self.system.nx - len(P))) if self.names else P
 
 
-def _registered(system: System, nw: int, rows: int) -> DiscreteSystem:
-    nx, nu = system.nx, system.nu - nw
+def _registered(system: System, nw: int, rows: int, past: int) -> DiscreteSystem:
+    nx, nu, rows = system.nx, system.nu - nw, rows + past
     z, u = ca.MX.sym("z", nx + rows * nw), ca.MX.sym("u", nu)
     x, *w = ca.vertsplit(z, [0, *range(nx, nx + rows * nw + 1, nw)])
-    (x_next,) = system.f.call([x, ca.vertcat(u, w[0])], system.f.is_a("MXFunction"), False)
+    (x_next,) = system.f.call([x, ca.vertcat(u, w[past])], system.f.is_a("MXFunction"), False)
     (y,) = system.g.call([x], system.g.is_a("MXFunction"), False)
     middle = ((system.u_min + system.u_max) / 2)[nu:]
     return DiscreteSystem(

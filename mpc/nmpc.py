@@ -56,7 +56,9 @@ class NMPC:
     max_time: s of wall time a solve may take, the best plan so far is applied; None is no limit; fatrop has none
     tol: of the solvers, on the scaled problem
     price: price(x, u, y) of a sample, an expression of CasADi in physical units that is added to the cost: prices of
-        inputs and products, inputs that should rest somewhere. What is aimed for is the rest point of the least cost.
+        inputs and products, inputs that should rest somewhere. u are all of the system's inputs in its order, those
+        that are measured as they act (a tariff is an input that f leaves alone); x and y are what they lead to. What
+        is aimed for is the rest point of the least cost, measured inputs held as their preview ends.
         weights["y"] default to 0, solver to "ipopt", terminal to None: take a horizon so long that its end hardly
         matters to the first move
 
@@ -87,20 +89,23 @@ class NMPC:
         price: Price | None = None,
     ):
         check_system(system)
-        if price is not None and (measured or solver not in (None, "ipopt", "fatrop")):
-            raise ValueError("a price takes solver='ipopt' or 'fatrop', and goes with no measured disturbances")
+        if price is not None and solver not in (None, "ipopt", "fatrop"):
+            raise ValueError(f"a price takes solver='ipopt' or 'fatrop', not {solver!r}")
         if price is not None and rest:
             raise ValueError(
                 "a price says itself where inputs rest: add 0.01 * (u[0] - 3) ** 2 to it, and leave rest out"
             )
         moves = check_moves(horizon, moves)
         self.system, self.horizon = system, int(horizon)
-        self._measured = m = Measured(system, measured, measured_preview)
+        self._measured = m = Measured(system, measured, measured_preview, past=int(price is not None))
         self.scales, around = m.scales(y_range)
         self.bounds = b = parse_bounds(m.system, bounds, state_names(system))
         self._watched = seen = Watched(system, b)
-        wide, ny = seen.scales(self.scales), system.ny
-        economy = None if price is None else Economy(lambda x, u, y: price(x, u, y[:ny]), seen.system(m.system), wide)
+        wide, nx, ny = seen.scales(self.scales), system.nx, system.ny
+        economy = None
+        if price is not None:
+            w_at = range(nx, nx + len(m.names))
+            economy = Economy(lambda z, u, y: price(*m.priced(z, u), y[:ny]), seen.system(m.system), wide, w_at)
         resting = parse_rest(rest, m.system.u_names, b)
         unit, drawn = economy.unit if economy else 0.0, np.isfinite(resting)
         self.weights = parse_weights(m.system, weights, self.scales, unit, drawn)
@@ -121,7 +126,7 @@ class NMPC:
         )
         if self._solvers.are_slow:
             self.target.build()
-        self.aim = EconomicTarget(q) if economy else self.target
+        self.aim = EconomicTarget(q, m, nx) if economy else self.target
         warn_of_bounds(self.target, seen.names)
         self._end = End(system, self.weights, None if economy and isinstance(terminal, str) else terminal)
         self._memory = PlanMemory(q)
@@ -244,7 +249,7 @@ class NMPC:
         m, nu = self._measured, len(u_prev)
         P, hold = self._end(target, acting)
         w, v = taken.w + taken.v[nu:], taken.v[:nu]
-        x, x_s = m.state(taken.x, w), m.rest(target.x, w)
+        x, x_s = m.state(taken.x, w), m.rest(target.x, w[-1])
         r, d = self._widened(taken.r[1:], taken.d)
         self._now = now = Situation(x, u_prev + v, d, r, x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)

@@ -38,6 +38,34 @@ def test_a_disturbance_moves_the_cheapest_rest():
     assert record.u[-1] == pytest.approx([0.2], abs=1e-3)
 
 
+@pytest.mark.parametrize("solver", ["ipopt", "fatrop"])
+def test_the_cheapest_rest_knows_measured_disturbances(solver):
+    system = linear_system([[0.8]], [[0.2, 0.2]], [[1.0]], 1.0, u_box=(-2.0, 2.0))
+
+    def price(x, u, y):
+        return (u[0] + u[1]) ** 2 + (y[0] - 1) ** 2 + u[1] * u[0]
+
+    controller = NMPC(system, 40, price=price, solver=solver, measured=["u2"], measured_preview=3)
+    process, seen = SystemProcess(system, measured=["u2"]), {"u2": [(0, 0.0), (30, 0.4)]}
+    record = run(process, controller, OffsetFreeObserver(system), 0.0, 70, preview=True,
+                 measured=["u2"], disturbances=seen, u0=np.zeros(1), progress=False)  # fmt: skip
+    assert set(record.status) == {"solved"}
+    assert record.u[25] == pytest.approx([0.5], abs=1e-3)  # 2 (u + w) + 2 (u + w - 1) + w = 0
+    assert record.u[-1] == pytest.approx([0.0], abs=1e-3)
+    target = controller.aim.solve(np.zeros(1), None, np.array([0.0, 0.4]))
+    assert target.ok and target.x == pytest.approx([0.4], abs=1e-6) and target.u == pytest.approx([0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["ipopt", "fatrop"])
+def test_a_tariff_seen_ahead_is_paid_for_the_input_of_its_own_sample(solver):
+    system = linear_system([[0.8]], [[0.2, 0.0]], [[1.0]], 1.0, u_names=["power", "tariff"])
+    controller = NMPC(system, 5, {"du": 0.0}, price=lambda x, u, y: u[1] * u[0] + u[0] ** 2, solver=solver,
+                      measured=["tariff"], measured_preview=4)  # fmt: skip
+    tariff = np.array([[0.0], [1.0], [-0.5], [0.0], [0.3]])
+    plan = controller.step(np.zeros(1), None, 0.0, np.zeros(1), measured=tariff).predicted
+    assert plan.u == pytest.approx(-tariff / 2, abs=1e-4)
+
+
 def test_a_spare_input_rests_where_it_is_wanted_and_the_output_at_its_reference():
     system = lag(2)
     controller = NMPC(system, 40, {"y": 10.0}, price=lambda x, u, y: 0.01 * (u[1] - 0.3) ** 2)
@@ -70,6 +98,27 @@ def test_both_solvers_find_the_same_cheapest_plan(factory):
     assert plans[1].cost == pytest.approx(plans[0].cost, rel=1e-5, abs=1e-5)
 
 
+def test_a_plan_under_a_tariff_costs_what_its_samples_cost(factory):
+    system, costs = learned(factory), []
+    s = find_scales(system)
+    w = s.u_mid[1] + s.u_half[1] * np.array([[-0.6], [0.4], [-0.2]])
+
+    def price(x, u, y):
+        u, y = (u - s.u_mid) / s.u_half, (y - s.y_mid) / s.y_range
+        return u[1] * u[0] + u[0] ** 2 - y[0] + 0.1 * y[1] ** 2
+
+    for solver in ("ipopt", "fatrop"):
+        second = dict(measured=system.u_names[1:], measured_preview=2)
+        controller = NMPC(system, 6, {"du": 0.0}, price=price, solver=solver, **second)
+        result, x, paid = controller.step(system.x0, None, 0.0, system.u_min[:1], measured=w), system.x0, 0.0
+        for k, u in enumerate(result.predicted.u):
+            x = system.f(x, np.append(u, w[min(k, 2)])).full().ravel()
+            paid += float(price(x, np.append(u, w[min(k, 2)]), system.g(x).full().ravel()))
+        assert result.ok and result.cost == pytest.approx(paid, rel=1e-6, abs=1e-6)
+        costs.append(result.cost)
+    assert costs[1] == pytest.approx(costs[0], rel=1e-5, abs=1e-5)
+
+
 def test_the_target_is_the_cheapest_rest_of_a_learned_model(factory):
     system = learned(factory, seed=4)
     s = find_scales(system)
@@ -100,11 +149,12 @@ def test_the_target_is_the_cheapest_rest_of_a_learned_model(factory):
         (lambda x, u, y: "much", {}, "no expression of CasADi"),
         (lambda x, u, y: max(y[0], 0), {}, "no expression of CasADi"),
         (lambda x, u, y: ca.log(y[0] - 1e6), {}, "not finite"),
-        (lambda x, u, y: y[0], {"solver": "condensed"}, "takes solver='ipopt' or 'fatrop'"),
+        (lambda x, u, y: y[0], {"solver": "condensed"}, "takes solver='ipopt' or 'fatrop', not 'condensed'"),
+        (lambda x, u, y: u[1] ** 2, {"measured": ["u2"]}, "nothing to choose by"),
     ],
 )
 def test_wrong_prices_are_explained(price, options, message):
-    system = linear_system(0.8 * np.eye(2), np.ones((2, 1)), np.eye(2), 1.0)
+    system = linear_system(0.8 * np.eye(2), np.ones((2, 2)), np.eye(2), 1.0)
     with pytest.raises(ValueError, match=message):
         NMPC(system, 5, price=price, **options)
 
