@@ -1,6 +1,7 @@
 """The model as C: CasADi's code, stripped to what a solver calls, and around it that of the Jacobians."""
 
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 
 import casadi as ca
@@ -14,11 +15,12 @@ from .system import System
 COMMENT = re.compile(r"^  /\* #\d+:.*?\*/\n", re.M | re.S)
 # CasADi's functions to be asked for sizes and sparsity from outside
 INTERFACE = re.compile(
-    r"^[\w* ]+\b(?:model|parts)_(?:casadi|roll|cell|curve|output|slope)_\w+\([^)]*\) ?\{(?:[^\n]*\}\n|.*?^\}\n)\n?",
+    r"^[\w* ]+\b(?:parts_)?(?:model|base)_(?:casadi|roll|cell|curve|output|slope)_\w+\([^)]*\) ?"
+    r"\{(?:[^\n]*\}\n|.*?^\}\n)\n?",
     re.M | re.S,
 )
 PATTERN = re.compile(r"^static const casadi_int (casadi_s\d+)\[\d+\] =\s*\{.*?\};\n", re.M | re.S)
-EXPORTED = re.compile(r"^(?=(?:int|void|casadi_real) (?:casadi|model|parts)_\w+\()", re.M)
+EXPORTED = re.compile(r"^(?=(?:int|void|casadi_real) (?:casadi|model|base|parts)_\w+\()", re.M)
 BODY = re.compile(r"^(static int casadi_f\d+\(.*?\) \{\n)", re.M)
 ARGUMENTS = "  (void)arg, (void)res, (void)iw, (void)w, (void)mem;\n"
 # CasADi's dense product runs down the rows of A in its inner loop; down a column it is several times as fast
@@ -40,19 +42,20 @@ FAST_PRODUCT = """static void casadi_mtimes_dense(const casadi_real* x, casadi_i
 
 
 def output_function(system: System, scales: Scales) -> ca.Function:
-    """model_output: y = g(x), scaled."""
+    """base_output: y = g(x), scaled."""
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
     _, g = scaled_expressions(system, scales, x, u)
-    return ca.Function("model_output", [x], [ca.densify(g)], {"cse": True})
+    return ca.Function("base_output", [x], [ca.densify(g)], {"cse": True})
 
 
 class Model:
-    """model_roll, model_cell, model_curve and others of CasADi as static functions of C99."""
+    """roll, cell, curve of cells and others of CasADi as static functions of C99."""
 
-    def __init__(self, cell: Cell, *others: ca.Function):
-        self.roll, self._functions = cell.roll, (cell.roll, cell.cell.parts, cell.curve.parts, *others)
-        self._tables = Tables()
-        self._programmes = tuple(ProgrammeText(p, self._tables) for p in (cell.cell, cell.curve))
+    def __init__(self, cells: Sequence[Cell], *others: ca.Function):
+        programmes = [p for c in cells for p in (c.cell, c.curve)]
+        self.roll, self._tables = cells[0].roll, Tables()
+        self._functions = *(c.roll for c in cells), *(p.parts for p in programmes), *others
+        self._programmes = tuple(ProgrammeText(p, self._tables) for p in programmes)
 
     def sizes(self) -> dict[str, int]:
         """SZ_ARG, SZ_RES, SZ_IW, SZ_W: of the vectors that the functions need, CasADi's names."""

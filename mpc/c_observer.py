@@ -9,23 +9,36 @@ import numpy as np
 from .c_numbers import numbers
 from .ekf import EKF, DisturbanceObserver
 from .filters import DisturbanceFilter
+from .innovation import CertifiedObserver
 from .observers import OffsetFreeObserver
 from .scales import Scales, scaled_expressions
+from .target import SteadyTarget
+
+DISTURBED = "observer_disturbed.c"
 
 
 class ObserverText(NamedTuple):
-    """Arrays by name, sizes as macros, members of mpc_t, files of c/ beside observer.c, and further functions."""
+    """Arrays by name, sizes as macros, members of mpc_t, files of c/ beside observer.c, and further functions; the
+    search for the rest to start from.
+    """
 
     arrays: dict[str, np.ndarray]
     macros: dict[str, int]
     memory: str
     files: tuple[str, ...]
     functions: tuple[ca.Function, ...]
+    rest: SteadyTarget
 
 
 def _open_loop(o: OffsetFreeObserver, scales: Scales) -> ObserverText:
     arrays = {"gain": o.gain, "disturbed": np.arange(o.system.ny) + 1}
-    return ObserverText(arrays, {}, "", ("observer_open.c",), ())
+    return ObserverText(arrays, {}, "", (DISTURBED, "observer_open.c"), (), SteadyTarget(o.system))
+
+
+def _certified(o: CertifiedObserver, scales: Scales) -> ObserverText:
+    low, high = ((side * o.x_max - scales.x_mid) / scales.x_half for side in (-1, 1))
+    arrays = {"gain": o.gain, "x_low": low, "x_high": high}
+    return ObserverText(arrays, {}, "", ("observer_certified.c",), (), o.rest_search())
 
 
 def _filter(o: DisturbanceFilter, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, int], np.ndarray]:
@@ -39,7 +52,8 @@ def _filter(o: DisturbanceFilter, scales: Scales) -> tuple[dict[str, np.ndarray]
 def _constant_gain(o: DisturbanceObserver, scales: Scales) -> ObserverText:
     arrays, macros, unit = _filter(o, scales)
     gain = o.K * scales.y_range / unit[:, None]
-    return ObserverText({**arrays, "gain": gain}, macros, "", ("observer_filter.c", "observer_gain.c"), ())
+    files = (DISTURBED, "observer_filter.c", "observer_gain.c")
+    return ObserverText({**arrays, "gain": gain}, macros, "", files, (), SteadyTarget(o.system))
 
 
 def _kalman(o: EKF, scales: Scales) -> ObserverText:
@@ -49,24 +63,30 @@ def _kalman(o: EKF, scales: Scales) -> ObserverText:
     memory = f"  double {', '.join(f'{name}[{o.model.nz**2}]' for name in ('P', 'AP', 'next'))};\n"
     x, u = ca.MX.sym("x", o.system.nx), ca.MX.sym("u", o.system.nu)
     _, g = scaled_expressions(o.system, scales, x, u)
-    slope = ca.Function("model_slope", [x], [ca.densify(ca.jacobian(g, x))], {"cse": True})
-    return ObserverText(arrays, macros, memory, ("observer_filter.c", "observer_ekf.c"), (slope,))
+    slope = ca.Function("base_slope", [x], [ca.densify(ca.jacobian(g, x))], {"cse": True})
+    files = (DISTURBED, "observer_filter.c", "observer_ekf.c")
+    return ObserverText(arrays, macros, memory, files, (slope,), SteadyTarget(o.system))
 
 
 OBSERVERS: Mapping[type, Callable[[Any, Scales], ObserverText]] = {
     OffsetFreeObserver: _open_loop,
     DisturbanceObserver: _constant_gain,
     EKF: _kalman,
+    CertifiedObserver: _certified,
 }
 
 
-def check_observer(observer: Any) -> None:
-    """Raises: ValueError for an observer that there is no C of."""
+def check_observer(observer: Any, measured: tuple[str, ...]) -> None:
+    """Raises: ValueError for an observer that there is no C of, or whose innovation the controller does not know."""
     names = ", ".join(kind.__name__ for kind in OBSERVERS)
     if type(observer) not in OBSERVERS:
         raise ValueError(f"observer is a {type(observer).__name__}; the C code has {names}")
     if isinstance(observer, DisturbanceFilter) and observer.model.nv:
         raise ValueError("the observer estimates disturbances of inputs; the C code has those of outputs only")
+    if isinstance(observer, CertifiedObserver) and tuple(observer.system.u_names[observer.nu :]) != measured:
+        names = observer.system.u_names[observer.nu :]
+        raise ValueError(f"the controller has measured = {measured}, the observer's innovations are {names}; build it "
+                         "with NMPC(design.system, ..., measured=design.innovations)")  # fmt: skip
 
 
 def observer_text(observer: Any, scales: Scales) -> ObserverText:

@@ -9,15 +9,17 @@ from .c_model import Model, output_function
 from .c_numbers import numbers
 from .c_observer import observer_text, table
 from .cell import build_cell
-from .compiled import NOINLINE, sizes, template
+from .compiled import BASE, NOINLINE, sizes, template
 from .condensed import MAX_ITER, CondensedSolver, scaled_settings
+from .innovation import CertifiedObserver
 from .nmpc import NMPC
 from .target import SteadyTarget
 
 INCLUDES = '#include "controller.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n'
 # a time limit needs a clock, which C99 does not have
 NO_CLOCK = "static double seconds_now(void) { return 0; }"
-MACROS = ("N", "NX", "NU", "NY", "NG", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W")
+MACROS = ("N", "NX", "NU", "NY", "NG", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W",
+          "BX", "BU", "BZ", "NW", "NM", "NP")  # fmt: skip
 TYPES = ("QP", "Settings", "Now", "Work", "Target", "TargetSettings")
 # the pieces of struct Settings, in its order
 SETTINGS = ("y", "u", "u", "y", "u", "u", "u", "u", "y", "y")
@@ -28,11 +30,21 @@ class ControllerText:
 
     def __init__(self, c: NMPC, observer: Any, solver: CondensedSolver):
         self._c, self._solver, self._problem = c, solver, c._problem
-        self._observer = observer_text(observer, c.scales)
-        system, scales = self._problem.system, self._problem.scales
-        functions = output_function(system, scales), *self._observer.functions
-        self._model = Model(build_cell(system, scales), *functions)
-        self._sizes = {**sizes(self._model, self._problem.blocks), "NY": c.system.ny}
+        # the model without a register of measured disturbances
+        base, s, ny = c.target.system, c.target.scales, c.system.ny
+        self._observer = observer_text(observer, s._replace(y_mid=s.y_mid[:ny], y_range=s.y_range[:ny]))
+        cells, nw = [build_cell(self._problem.system, self._problem.scales)], len(c._measured.names)
+        cells += [build_cell(base, s, "base")] if nw else []
+        self._model = Model(cells, output_function(base, s), *self._observer.functions)
+        own = {
+            "NY": ny,
+            "BX": base.nx,
+            "BU": base.nu,
+            "NW": nw,
+            "NM": 0 if isinstance(observer, CertifiedObserver) else nw,
+            "NP": c._measured.rows,
+        }
+        self._sizes = {**sizes(self._model, self._problem.blocks), **own}
 
     def header(self) -> str:
         """controller.h; every name in it begins with mpc or MPC."""
@@ -53,10 +65,17 @@ class ControllerText:
         """
         lines = [INCLUDES, *(f"#define {m} MPC_{m}" for m in MACROS), *(f"typedef mpc_{t} {t};" for t in TYPES)]
         lines += [f"#define {name} {value}" for name, value in self._limits().items()]
-        lines += ["", NOINLINE, self._model.text(), *self._constants(), "", NO_CLOCK, ""]
+        lines += [
+            "" if self._c._measured.names else BASE,
+            NOINLINE,
+            self._model.text(),
+            *self._constants(),
+            NO_CLOCK,
+            "",
+        ]
         end, name = self._end()
         files = "qp.c", "horizon.c", "sqp.c", "linear.c", "target.c", "observer.c", *self._observer.files
-        return "\n".join([*lines, template(*files), *end, template(name, "controller.c", "start.c")])
+        return "\n".join([*lines, template(*files), *end, template(name, "measured.c", "controller.c", "start.c")])
 
     def _limits(self) -> dict[str, Any]:
         iterations = self._solver.iterations
@@ -70,21 +89,22 @@ class ControllerText:
         }
 
     def _constants(self) -> list[str]:
-        c, s, b = self._c, self._problem.scales, self._c.bounds
-        rest = SteadyTarget(c.system)
+        c, b, around = self._c, self._c.bounds, self._c.target.scales
+        rest, s = self._observer.rest, self._problem.scales._replace(u_mid=around.u_mid, u_half=around.u_half)
         lines = [table(name, getattr(s, name)) for name in s._fields]
         lines += [
             table(f"u_{n}", v) for n, v in (("min", b.u_min), ("max", b.u_max), ("fall", b.du_min), ("rise", b.du_max))
         ]
         lines += [table(name, values) for name, values in self._observer.arrays.items()]
-        lines += [table("start", (c.system.x0 - s.x_mid) / s.x_half)]
-        lines += [table("rest_start", rest.start), table("target_start", c.target.start)]
+        start, nx = (c.system.x0 - around.x_mid) / around.x_half, c.system.nx
+        lines += [table("start", start), table("rest_start", np.append(start, rest.start[nx:]))]
+        lines += [table("target_start", c.target.start)]
         lines += [_struct("Settings", "settings", self._settings())]
         targets = (("rest_settings", rest), ("target_settings", c.target))
         return lines + [_struct("TargetSettings", name, self._target(t)) for name, t in targets]
 
     def _settings(self) -> list[str]:
-        size = {"y": self._problem.system.ny, "u": self._c.system.nu}
+        size = {"y": self._problem.system.ny, "u": self._problem.system.nu}
         parts = np.split(scaled_settings(self._problem), np.cumsum([size[n] for n in SETTINGS])[:-1])
         return [numbers(p) for p in parts]
 
@@ -93,7 +113,7 @@ class ControllerText:
         low, high = t.box
         ours = self._problem.scales.y_range[: len(t.scales.y_range)]
         share, sizes = ours / t.scales.y_range, (str(len(t.counted)), str(len(t.tracked)))
-        return [*sizes, f"{{{counted}}}", *map(numbers, (t.Q, low, high, t.rest, share))]
+        return [*sizes, f"{{{counted}}}", str(t.nu), *map(numbers, (t.Q, low, high, t.rest, share))]
 
     def _end(self) -> tuple[list[str], str]:
         """Lines and the file of the terminal cost."""
@@ -102,7 +122,7 @@ class ControllerText:
             return [], "terminal_none.c"
         if not isinstance(end.weight, np.ndarray):
             return [], "terminal_cost_to_go.c"
-        P = np.outer(c.scales.x_half, c.scales.x_half) * end.weight / self._problem.cost_unit
+        P = np.outer(c.scales.x_half, c.scales.x_half) * c._measured.pad(end.weight) / self._problem.cost_unit
         return [f"#define HOLD {end.hold}", table("end_weight", P.ravel())], "terminal_fixed.c"
 
 

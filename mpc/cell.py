@@ -23,15 +23,18 @@ class Cell(NamedTuple):
     curve: Programme
 
 
-def build_cell(system: System, scales: Scales) -> Cell:
-    """The three functions, matrix operations throughout (a network expanded to scalars is slow to build and to run)."""
+def build_cell(system: System, scales: Scales, name: str = "model") -> Cell:
+    """The three functions, by names that begin with `name`.
+
+    Matrix operations throughout: a network expanded to scalars is slow to build and to run.
+    """
     x, u = ca.MX.sym("x", system.nx), ca.MX.sym("u", system.nu)
     f, y, g, x_next = _next(system, scales, x, u)
-    roll = ca.Function("model_roll", [x, u], [ca.densify(f), ca.densify(y)], OPTIONS)
+    roll = ca.Function(f"{name}_roll", [x, u], [ca.densify(f), ca.densify(y)], OPTIONS)
     (C,) = ca.graph_substitute([jacobian(g, x_next)], [x_next], [f])
-    cell = Programme("model_cell", [x, u], [f, y, C], f, [x, u], place=2)
+    cell = Programme(f"{name}_cell", [x, u], [f, y, C], f, [x, u], place=2)
     arguments, gradient = _gradient(system, scales)
-    return Cell(roll, cell, Programme("model_curve", arguments, [], gradient, arguments[:2]))
+    return Cell(roll, cell, Programme(f"{name}_curve", arguments, [], gradient, arguments[:2]))
 
 
 def build_step(system: System, scales: Scales) -> ca.Function:

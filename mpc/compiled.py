@@ -23,6 +23,8 @@ SOLVER = ("types.h", "target_types.h", "clock.c", "qp.c", "horizon.c", "sqp.c", 
 # what the text of a solver depends on, beside its system and horizon
 GENERATORS = ("jacobian.py", "cell.py", "programme.py", "c_programme.py", "c_model.py", "c/product.c", "c/tanh.c")
 FLAGS = ("-O2", "-ftree-vectorize", "-march=native", "-ffast-math", "-fno-finite-math-only", "-fPIC", "-std=gnu11")
+# the model without a register of measured disturbances, where there is none
+BASE = "\n".join(f"#define base_{name} model_{name}" for name in ("roll", "cell", "curve"))
 CALLED = ("model_roll", "model_cell", "model_curve")
 HEADERS = "#include <math.h>\n#include <string.h>\n#include <stddef.h>\n"
 TANH = re.compile(r"for \(i=0, rr=(\w+), cs=(\w+); i<(\d+); \+\+i\) \*rr\+\+ = tanh\( \*cs\+\+ \);")
@@ -49,13 +51,14 @@ def template(*names: str) -> str:
 def sizes(model: Model, blocks: tuple[int, ...]) -> dict[str, int]:
     """The macros that c/types.h is written in; blocks[k] is the move that stage k belongs to."""
     (nx, nu), ny, moves = (model.roll.size1_in(i) for i in (0, 1)), model.roll.size1_out(1), blocks[-1] + 1
-    return {"N": len(blocks), "NX": nx, "NU": nu, "NG": ny, "NB": moves, "NV": moves * nu, **model.sizes()}
+    size = {"N": len(blocks), "NX": nx, "NU": nu, "NG": ny, "NB": moves, "NV": moves * nu, "BX": nx, "BU": nu}
+    return {**size, **model.sizes()}
 
 
 def sources(cell: Cell, blocks: tuple[int, ...]) -> Iterator[str]:
     """Solver and model as C, each for a compiler of its own."""
-    model = Model(cell)
-    defines = [f"#define {name} {value}" for name, value in sizes(model, blocks).items()]
+    model = Model([cell])
+    defines = [f"#define {name} {value}" for name, value in sizes(model, blocks).items()] + [BASE]
     defines.append(f"#define BLOCKS {{{', '.join(map(str, blocks))}}}")
     calls = [f"int {name}(const double **arg, double **res, long long *iw, double *w, int mem);" for name in CALLED]
     yield "\n".join((HEADERS, NOINLINE, template("product.c"), *calls, *defines, template(*SOLVER)))

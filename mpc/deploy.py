@@ -13,6 +13,7 @@ from .cell import build_step
 from .compiled import find_compiler, template
 from .condensed import CondensedSolver
 from .ekf import EKF, DisturbanceObserver
+from .innovation import CertifiedObserver
 from .nmpc import NMPC
 from .observers import OffsetFreeObserver
 from .record import Record
@@ -47,7 +48,7 @@ class ExportedController:
 def export_c(
     folder: str | Path,
     controller: NMPC,
-    observer: OffsetFreeObserver | DisturbanceObserver | EKF,
+    observer: OffsetFreeObserver | DisturbanceObserver | EKF | CertifiedObserver,
     record: Record,
     *,
     u0: Any = None,
@@ -63,8 +64,8 @@ def export_c(
     record: a closed loop run of this controller and observer; u0 (nu,), preview: as they were given to run
 
     Raises ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than these,
-    disturbances of inputs, measured disturbances, a process whose terminal cost needs a Riccati equation, one that
-    integrates), or a record that the controller does not repeat.
+    disturbances of inputs, a process whose terminal cost needs a Riccati equation, one that integrates), or a record
+    that the controller does not repeat.
     """
     solver = _check_supported(controller, observer)
     again = run_again(controller, observer, record, u0, preview)
@@ -75,21 +76,19 @@ def export_c(
         "controller.c": text.code(),
         "replay_test.c": replay_text(again, u0, preview),
         "Makefile": template("controller.mk"),
-        "README": _readme(controller),
+        "README": _readme(controller, bool(again.w.size)),
     }
     for name, content in files.items():
         (folder / name).write_text(content, encoding="utf-8")
     return ExportedController(folder)
 
 
-def _check_supported(c: NMPC, observer: OffsetFreeObserver | DisturbanceObserver | EKF) -> CondensedSolver:
+def _check_supported(c: NMPC, observer: Any) -> CondensedSolver:
     if type(c) is not NMPC:
         raise ValueError(f"export_c writes an NMPC, not a {type(c).__name__}")
-    check_observer(observer)
+    check_observer(observer, c._measured.names)
     if observer.system is not c.system and observer.system.f.serialize() != c.system.f.serialize():
         raise ValueError("observer and controller have different systems; build both on the same one")
-    if c._measured.names:
-        raise ValueError(f"{', '.join(c._measured.names)} measured: the C code reads no measured disturbances")
     solver = c._solvers._first
     if not isinstance(solver, CondensedSolver):
         raise ValueError("solver is 'ipopt'; the C code has the condensed solver only: solver='condensed alone'")
@@ -113,12 +112,19 @@ def _check_rest(c: NMPC) -> None:
         )
 
 
-def _readme(c: NMPC) -> str:
-    u, y = (
-        "\n".join(f"  {name}[{i}]  {n} [{unit}]" for i, (n, unit) in enumerate(zip(names, units, strict=True)))
-        for name, names, units in (("u", c.u_names, c.system.u_units), ("y", c.y_names, c.system.y_units))
-    )
-    return template("README").format(dt=c.dt, u=u, y=y, N=c.horizon)
+def _readme(c: NMPC, is_read: bool) -> str:
+    """is_read: whether measured disturbances are read, and not known from the observer."""
+    nu, s = len(c.u_names), c.system
+    kinds = {"u": (s.u_names[:nu], s.u_units[:nu]), "y": (s.y_names, s.y_units)}
+    kinds |= {"w": (s.u_names[nu:], s.u_units[nu:])} if is_read else {}
+    lines = [
+        f"  {kind}[{i}]  {name} [{unit}]"
+        for kind, channels in kinds.items()
+        for i, (name, unit) in enumerate(zip(*channels, strict=True))
+    ]
+    measure = "    mpc_measure(&m, w, MPC_NP);      double w[MPC_NP][MPC_NW]: from now on, one row a step\n"
+    parts = dict(channels="\n".join(lines), measure=measure if is_read else "")
+    return template("README").format(dt=c.dt, N=c.horizon, **parts)
 
 
 def _run(command: list[str], folder: Path, may_fail: bool = False) -> str:

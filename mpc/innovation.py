@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .measured import Measured
 from .names import channel_vector
 from .observers import AT_REST, REST_STEPS, Estimate, check_input, check_measurement, warm_up
 from .system import System, check_system, evaluate
@@ -36,7 +37,7 @@ class CertifiedObserver:
         if not ((self.gain > 0) & (self.gain <= 1)).all():
             raise ValueError(f"gain is {self.gain}; the innovation is filtered with 0 < gain <= 1")
         box = getattr(system, "x_max", None) if x_max is None else x_max
-        self._x_max = np.full(system.nx, np.inf) if box is None else np.asarray(box, float).reshape(system.nx)
+        self.x_max = np.full(system.nx, np.inf) if box is None else np.asarray(box, float).reshape(system.nx)
         self.x, self.e, self.d = np.array(system.x0, float), np.zeros(system.ny), np.zeros(system.ny)
 
     def reset(self, y0: np.ndarray, u0: np.ndarray | None = None) -> None:
@@ -45,12 +46,18 @@ class CertifiedObserver:
         self.e, self.x = np.zeros(s.ny), np.array(s.x0, float)
         if u0 is None:
             y_rest = np.where(np.isfinite(y0), y0, evaluate(s.g, self.x))
-            target = SteadyTarget(s, u_min=s.u_min[: self.nu], u_max=s.u_max[: self.nu]).solve(y_rest)
+            target = self.rest_search().solve(y_rest)
             self.x = target.x if target.ok else self.x
         else:
             self._settle(y0, check_input(u0, self._u_names))
         self.e = np.nan_to_num(y0 - evaluate(s.g, self.x), nan=0.0)
         self.d = self.e.copy()
+
+    def rest_search(self) -> SteadyTarget:
+        """The search for the rest that explains an output without any innovation."""
+        s, nu = self.system, self.nu
+        _, scales = Measured(s, s.u_names[nu:], 0).scales(None)
+        return SteadyTarget(s, u_min=s.u_min[:nu], u_max=s.u_max[:nu], scales=scales)
 
     def _settle(self, y0: np.ndarray, u0: np.ndarray) -> None:
         """Where the observer itself leads under u0 and y0: at the certified rate if there is one."""
@@ -74,7 +81,7 @@ class CertifiedObserver:
 
     def _advance(self, u: np.ndarray) -> None:
         x = evaluate(self.system.f, self.x, np.concatenate([u, self.e]))
-        self.x = np.clip(x, -self._x_max, self._x_max) if np.isfinite(x).all() else self.x
+        self.x = np.clip(x, -self.x_max, self.x_max) if np.isfinite(x).all() else self.x
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> Estimate:
         """See observers.warm_up."""

@@ -50,7 +50,7 @@ class Programme:
         rows = derivative(expression, *columns)
         self.size, self.entries = rows.size, self._list(rows)
         outputs = [*(ca.densify(r) for r in results), *self._weights, *self._given]
-        self.parts = ca.Function(name.replace("model_", "parts_"), arguments, outputs, {"cse": True})
+        self.parts = ca.Function(f"parts_{name}", arguments, outputs, {"cse": True})
         self.n_weights, self._dense = len(self._weights), [M.full() for M in self.numbers]
         self._maps: dict[int, FastCall] = {}
 

@@ -8,6 +8,7 @@ import numpy as np
 from .c_observer import table
 from .closed_loop import mark_missing
 from .compiled import template
+from .innovation import CertifiedObserver
 from .nmpc import NMPC
 from .record import Record
 from .step_result import StepResult
@@ -42,10 +43,13 @@ class Replay(NamedTuple):
 
 
 class Again(NamedTuple):
-    """Measurements y and references r (T, ny), or (T, (N + 1) ny) with preview; what the controller made of them."""
+    """Measurements y, references r (T, ny), measured disturbances w (T, nw), with preview rows of r and w one after the
+    other; what the controller made of them.
+    """
 
     y: np.ndarray
     r: np.ndarray
+    w: np.ndarray
     results: list[StepResult]
     half: np.ndarray
 
@@ -61,8 +65,10 @@ def run_again(controller: NMPC, observer: Any, record: Record, u0: Any, preview:
     state, solvers, ipopt = c.state(), c._solvers, c.target._stands_in
     c._solvers, c.target._stands_in = solvers.alone(), ()
     try:
-        r = previews(record.reference, c.horizon) if preview else record.reference[:, None]
-        results = _loop(c, o, record.y, r if preview else r[:, 0], u0)
+        names = () if isinstance(observer, CertifiedObserver) else c._measured.names
+        w = record.disturbances[:, _places(names, record, u0)]
+        r, w = (previews(a, c.horizon) if preview else a[:, None] for a in (record.reference, w))
+        results = _loop(c, o, record.y, r if preview else r[:, 0], w, u0)
     finally:
         c._solvers, c.target._stands_in = solvers, ipopt
         c.restore(state)
@@ -74,7 +80,18 @@ def run_again(controller: NMPC, observer: Any, record: Record, u0: Any, preview:
             f"at step {k} the record has u = {record.u[k]}, the controller without IPOPT gives {u[k]}; "
             "record a run of this controller and observer, with solver='condensed alone', and give its u0 and preview"
         )
-    return Again(record.y, r.reshape(len(r), -1), results, half)
+    w = w[:, : c._measured.rows]
+    return Again(record.y, r.reshape(len(r), -1), w.reshape(len(w), -1), results, half)
+
+
+def _places(names: tuple[str, ...], record: Record, u0: Any) -> list[int]:
+    """Where the measured ones are among the record's disturbances."""
+    lacks = [name for name in names if name not in record.disturbance_names]
+    if lacks:
+        raise ValueError(f"the record has no disturbance {lacks[0]!r}, which the controller measures; run with it")
+    if names and u0 is None:
+        raise ValueError("with measured disturbances, give u0 as it was given to run")
+    return [record.disturbance_names.index(name) for name in names]
 
 
 def previews(reference: np.ndarray, horizon: int) -> np.ndarray:
@@ -83,13 +100,14 @@ def previews(reference: np.ndarray, horizon: int) -> np.ndarray:
     return reference[np.minimum(rows, len(reference) - 1)]
 
 
-def _loop(c: NMPC, observer: Any, ys: np.ndarray, rs: np.ndarray, u0: Any) -> list[StepResult]:
+def _loop(c: NMPC, observer: Any, ys: np.ndarray, rs: np.ndarray, ws: np.ndarray, u0: Any) -> list[StepResult]:
     u_prev, results = None if u0 is None else np.asarray(u0, float).reshape(-1), []
     c.reset(u_prev)
-    observer.reset(ys[0], u_prev)
-    for k, (y, r) in enumerate(zip(ys, rs, strict=True)):
-        estimate = observer.update(u_prev if k else None, y)
-        results.append(mark_missing(c.step(estimate.x, estimate.d, r, u_prev), y, c.y_names))
+    observer.reset(ys[0], None if u_prev is None else np.append(u_prev, ws[0, 0]))
+    for k, (y, r, w) in enumerate(zip(ys, rs, ws, strict=True)):
+        estimate = observer.update(np.append(u_prev, ws[k - 1, 0]) if k and u_prev is not None else None, y)
+        known = w if estimate.w is None else estimate.w
+        results.append(mark_missing(c.step(estimate.x, estimate.d, r, u_prev, measured=known), y, c.y_names))
         u_prev = results[-1].u
     return results
 
@@ -101,6 +119,9 @@ def replay_text(again: Again, u0: Any, preview: bool) -> str:
     lines += [f"#define START {'' if u0 is None else 'mpc_hold(&m, u0);'}"]
     lines += [] if u0 is None else [table("u0", np.asarray(u0, float).reshape(-1))]
     lines += [table("measured", again.y), table("wanted", again.r), table("half", again.half)]
+    rows = again.w.shape[1]
+    lines += [f"#define READ(k) {f'mpc_measure(&m, disturbed[k], {rows} / MPC_NM);' if rows else ''}"]
+    lines += [table("disturbed", again.w)] if rows else []
     lines += [table("applied", np.array([r.u for r in again.results]))]
     lines += [f"static const char *const names_of[] = {{\n  {names}}};"]
     for name, flags in (("fine", [r.ok for r in again.results]), ("reached", [r.reachable for r in again.results])):

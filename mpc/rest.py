@@ -63,10 +63,11 @@ class CompiledRest:
 
     def __init__(self, library: Any, counted: np.ndarray, points: int, Q: np.ndarray, nu: int, ny: int):
         self._library, count = library, len(counted)
-        kinds = [("count", "i4"), ("points", "i4"), ("counted", "i4", 2 * ny), ("Q", "f8", 2 * ny)]
+        kinds = [("count", "i4"), ("points", "i4"), ("counted", "i4", 2 * ny), ("found", "i4"), ("Q", "f8", 2 * ny)]
         kinds += [("low", "f8", nu), ("high", "f8", nu), ("rest", "f8", nu), ("share", "f8", ny)]
         self._settings = np.zeros((), np.dtype(kinds, align=True))  # struct TargetSettings
         self._settings["count"], self._settings["points"], self._settings["share"] = count, points, 1.0
+        self._settings["found"] = nu
         self._settings["counted"][:count], self._settings["Q"][:count] = counted, Q
         self._low, self._high, self._rest = (self._settings[name] for name in ("low", "high", "rest"))
         self._memory = [np.zeros(size() // 8 + 1) for size in (library.rest_size, library.work_size)]

@@ -22,11 +22,13 @@ static int take_reference(mpc_t *m, const double *r, int rows) {
   return lost;
 }
 
-/* steady-state target for r (scaled), kept while r and d stay */
+/* steady-state target for r (scaled), kept while r, d and w stay */
 static void aim(mpc_t *m, const double *r) {
-  double wanted[COUNTED][2], key[2 * NG];
+  double wanted[COUNTED][2], key[2 * NG + NW];
+  const double *w = m->w + (NP - 1) * NW;
   memcpy(key, r, NG * sizeof *key);
   memcpy(key + NG, m->d_n, NG * sizeof *key);
+  memcpy(key + 2 * NG, w, NW * sizeof *key);
   if (m->kept && !memcmp(key, m->key, sizeof key)) return;
   for (int i = 0; i < target_settings.count; ++i) {
     int j = target_settings.counted[i], wide = settings.Q[j] > 0;
@@ -35,7 +37,8 @@ static void aim(mpc_t *m, const double *r) {
     if (i < target_settings.points) low = high = r[j];
     wanted[i][0] = low - m->d_n[j], wanted[i][1] = high - m->d_n[j];
   }
-  m->kept = m->target_ok = solve_target(&target_settings, &m->target, &m->work, wanted, m->z);
+  for (int i = 0; i < NW; ++i) m->sought.low[NU + i] = m->sought.high[NU + i] = w[i];
+  m->kept = m->target_ok = solve_target(&m->sought, &m->target, &m->work, wanted, m->z);
   memcpy(m->key, key, sizeof key);
   outputs_at(m, m->z, m->work.y[0]);
   m->target_reached = m->target_ok;
@@ -110,7 +113,7 @@ static int choose(mpc_t *m, int rung, double *u) {
     double last = unscaled_u(i, m->now.u_prev[i]);
     double wanted = rung < MPC_SHIFTED_PLAN             ? unscaled_u(i, m->U[i])
                     : rung == MPC_SHIFTED_PLAN          ? m->u_plan[0][i]
-                    : rung == MPC_STEADY_STATE_TARGET   ? unscaled_u(i, m->z[NX + i])
+                    : rung == MPC_STEADY_STATE_TARGET   ? unscaled_u(i, m->z[BX + i])
                                                         : last;
     u[i] = clip(clip(wanted, last + u_fall[i], last + u_rise[i]), u_min[i], u_max[i]);
   }
@@ -131,33 +134,33 @@ static void remember(mpc_t *m, int is_new) {
     for (int j = 0; j < NG; ++j) m->violated[j] |= fabs(excess(&settings, j, m->work.y_try[k][j])) > VIOLATED;
   if (!m->has_plan) return;
   memmove(m->u_plan[0], m->u_plan[1], (N - 1) * sizeof m->u_plan[0]);
-  for (int i = 0; m->target_ok && i < NU; ++i) m->u_plan[N - 1][i] = unscaled_u(i, m->z[NX + i]);
+  for (int i = 0; m->target_ok && i < NU; ++i) m->u_plan[N - 1][i] = unscaled_u(i, m->z[BX + i]);
   --m->left;
 }
 
 static int advance_controller(mpc_t *m, const double *y, const double *r, int rows, double *u) {
   double y_n[NG] = {0};
   for (int j = 0; j < NY; ++j) y_n[j] = (y[j] - y_mid[j]) / y_range[j];
-  int complete = observe(m, y_n), lost = take_reference(m, r, rows);
+  int complete = observe(m, y_n), lost = take_reference(m, r, rows), read = are_measured(m);
   if (!m->has_u) {
     for (int j = 0; j < NY; ++j) y_n[j] = m->y[j] + m->d_n[j];
     aim(m, y_n);
-    memcpy(m->u_prev, m->z + NX, sizeof m->u_prev);
+    memcpy(m->u_prev, m->z + BX, NU * sizeof *m->u_prev);
     m->has_u = 1;
   }
   for (int i = 0; i < NU; ++i) m->now.u_prev[i] = clip(m->u_prev[i], settings.u_low[i], settings.u_high[i]);
   aim_within(m, m->r[N]);
-  memcpy(m->now.x, m->x, sizeof m->x);
+  place(m);
   memcpy(m->now.d, m->d_n, sizeof m->d_n);
   memcpy(m->now.r, m->r[1], sizeof m->now.r);
-  memcpy(m->now.x_s, m->z, sizeof m->now.x_s);
-  memcpy(m->now.u_s, m->z + NX, sizeof m->now.u_s);
+  memcpy(m->now.u_s, m->z + BX, sizeof m->now.u_s);
   int rung = plan(m), is_new = rung < MPC_SHIFTED_PLAN;
-  m->ok = complete && !lost && (rung == MPC_SOLVED || rung == MPC_REAL_TIME_ITERATION);
+  m->ok = complete && read && !lost && (rung == MPC_SOLVED || rung == MPC_REAL_TIME_ITERATION);
   m->status = choose(m, rung, m->u);
   if (m->status == MPC_SOLVED && !complete) m->status = MPC_SOLVED_ON_PREDICTION;
   remember(m, is_new);
   for (int i = 0; i < NU; ++i) u[i] = m->u[i], m->u_prev[i] = (u[i] - u_mid[i]) / u_half[i];
+  memcpy(m->u_prev + NU, m->w, NW * sizeof *m->w);
   return m->status;
 }
 

@@ -31,22 +31,30 @@ typedef struct {
   double u_plan[N][NU]; /* what the controller intends, from the step after on */
   double y_plan[N][NY]; /* and where that leads, without the disturbance's change */
   /* the controller's own */
-  int started, has_u, has_plan, left, kept, target_ok, target_reached;
-  double x[NX], y[NG], e[NY], d_n[NG], u_prev[NU], r[N + 1][NG], r_last[NY], key[2 * NG], z[NZ], U[NV], best[NV];
-  double A[NX * NX], T[NX * NX];
+  int started, has_u, has_plan, left, kept, target_ok, target_reached, read;
+  double x[BX], y[NG], e[NY], d_n[NG], u_prev[BU], r[N + 1][NG], r_last[NY], key[2 * NG + NW], z[BZ], U[NV];
+  double best[NV], A[BX * BX], T[BX * BX], P_end[BX * BX], w[NP * NW + 1];
 /*OBSERVER*/
   Now now;
   Target target;
+  TargetSettings sought;
   Work work;
 } mpc_t;
 
 void mpc_init(mpc_t *m);
 
-/* Before the first step, where it is known: u0 (MPC_NU) was held so long that the process rests. */
+/* Before the first step, where it is known: u0 (MPC_NU) was held so long that the process rests. With measured
+   disturbances it must be known: outputs alone do not say which input held them. */
 void mpc_hold(mpc_t *m, const double *u0);
 
 /* Manual operation: u (MPC_NU) is applied by somebody else from now on. The next step starts from it, without a bump. */
 void mpc_follow(mpc_t *m, const double *u);
+
+#if MPC_NM
+/* Before every step: measured disturbances w[rows][MPC_NM] from now on, one row a step, the last of
+   which is held; MPC_NP of them are used. NaN is a value that is missing: the last one is kept. */
+void mpc_measure(mpc_t *m, const double *w, int rows);
+#endif
 
 /* u (MPC_NU) for measurement y and reference r (MPC_NY); NaN in either is a value that is missing. Returns the status. */
 int mpc_step(mpc_t *m, const double *y, const double *r, double *u);

@@ -10,23 +10,23 @@ static void accept(mpc_t *m) {
 
 /* x+ = f(x, u),  P+ = A P A' + Q,  A = d [f; d] / d [x; d] */
 static void predict(mpc_t *m, const double *u) {
-  double x_next[NX], y[NG], C[NG * NX], J[NX * NZ], sum;
+  double x_next[BX], y[NG], C[NG * BX], J[BX * BZ], sum;
   m->work.arg[0] = m->x, m->work.arg[1] = u;
   m->work.res[0] = x_next, m->work.res[1] = y, m->work.res[2] = J, m->work.res[3] = C;
-  call(&m->work, model_cell);
-  if (all_finite(NX, x_next)) memcpy(m->x, x_next, sizeof x_next);
+  call(&m->work, base_cell);
+  if (all_finite(BX, x_next)) memcpy(m->x, x_next, sizeof x_next);
   memcpy(m->AP, m->P, sizeof m->P);
-  for (int i = 0; i < NX; ++i)
+  for (int i = 0; i < BX; ++i)
     for (int j = 0; j < NF; ++j) {
       sum = 0;
-      for (int l = 0; l < NX; ++l) sum += J[l * NX + i] * m->P[l * NF + j];
+      for (int l = 0; l < BX; ++l) sum += J[l * BX + i] * m->P[l * NF + j];
       m->AP[i * NF + j] = sum;
     }
   memcpy(m->next, m->AP, sizeof m->AP);
   for (int i = 0; i < NF; ++i) {
-    for (int j = 0; j < NX; ++j) {
+    for (int j = 0; j < BX; ++j) {
       sum = 0;
-      for (int l = 0; l < NX; ++l) sum += J[l * NX + j] * m->AP[i * NF + l];
+      for (int l = 0; l < BX; ++l) sum += J[l * BX + j] * m->AP[i * NF + l];
       m->next[i * NF + j] = sum;
     }
     m->next[i * NF + i] += process_variance[i];
@@ -36,13 +36,13 @@ static void predict(mpc_t *m, const double *u) {
 
 /* z moves by K e, P becomes J P J' + K R K',  K = P C' (C P C' + R)^-1,  J = I - K C; rows of what was measured */
 static void correct_estimate(mpc_t *m, const double *y) {
-  double slope[NY * NX], H[NY * NF], PH[NY * NF], S[NY * NY], R[NY], e[NY], dz[NF] = {0}, k[NY], sum;
+  double slope[NY * BX], H[NY * NF], PH[NY * NF], S[NY * NY], R[NY], e[NY], dz[NF] = {0}, k[NY], sum;
   int n = 0, pivot[NY];
   m->work.arg[0] = m->x, m->work.res[0] = slope;
-  call(&m->work, model_slope);
+  call(&m->work, base_slope);
   for (int j = 0; j < NY; ++j) {
     if (!isfinite(y[j])) continue;
-    for (int i = 0; i < NF; ++i) H[n * NF + i] = i < NX ? slope[i * NY + j] : i == NX + disturbed[j] - 1;
+    for (int i = 0; i < NF; ++i) H[n * NF + i] = i < BX ? slope[i * NY + j] : i == BX + disturbed[j] - 1;
     R[n] = variance[j], e[n++] = m->e[j];
   }
   for (int a = 0; a < n; ++a) {

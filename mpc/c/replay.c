@@ -26,6 +26,7 @@ int main(int count, char **names) {
   START
   for (int k = 0; k < STEPS; ++k) {
     clock_t before = clock();
+    READ(k)
     int status = STEP(&m, measured[k], wanted[k], u);
     double seconds = (double)(clock() - before) / CLOCKS_PER_SEC;
     total += seconds;

@@ -4,8 +4,9 @@ void mpc_init(mpc_t *m) {
   memset(m, 0, sizeof *m);
   memcpy(m->x, start, sizeof m->x);
   memcpy(m->z, target_start, sizeof m->z);
+  m->sought = target_settings;
   for (int j = 0; j < NY; ++j) m->r_last[j] = NAN;
-  for (int i = 0; i < NU; ++i) m->u[i] = unscaled_u(i, target_start[NX + i]);
+  for (int i = 0; i < NU; ++i) m->u[i] = unscaled_u(i, target_start[BX + i]);
 }
 
 void mpc_hold(mpc_t *m, const double *u0) {

@@ -24,17 +24,17 @@ static int all_finite(int n, const double *a) {
 
 /* f, y in units of the target's range, J and C of the outputs that count, at (x, u); 0 if any is not finite */
 static int cell_at(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u) {
-  double y[NG], C[NG * NX];
+  double y[NG], C[NG * BX];
   work->arg[0] = x, work->arg[1] = u;
   work->res[0] = w->f, work->res[1] = y, work->res[2] = w->J, work->res[3] = C;
-  call(work, model_cell);
-  if (!all_finite(NX, w->f) || !all_finite(NG, y) || !all_finite(NX * NZ, w->J)) return 0;
+  call(work, base_cell);
+  if (!all_finite(BX, w->f) || !all_finite(NG, y) || !all_finite(BX * BZ, w->J)) return 0;
   for (int i = 0; i < t->count; ++i) {
     int j = t->counted[i];
     w->y[i] = t->share[j] * y[j];
-    for (int k = 0; k < NX; ++k) w->C[i][k] = t->share[j] * C[k * NG + j];
+    for (int k = 0; k < BX; ++k) w->C[i][k] = t->share[j] * C[k * NG + j];
   }
-  return all_finite(t->count * NX, w->C[0]);
+  return all_finite(t->count * BX, w->C[0]);
 }
 
 static double largest(int n, const double *a) {
@@ -53,27 +53,28 @@ static double weight(const TargetSettings *t, const Target *w, int i) { return f
 static int is_open(const TargetSettings *t, int i) { return !isfinite(t->rest[i]); }
 static double pull(const TargetSettings *t, int i) { return is_open(t, i) ? PROXIMAL : RESTING; }
 
-/* z (NX + NU) becomes a root of [f - x; y - wanted] inside box and bounds; 0 if there is none nearby */
+/* z (BX + BU) becomes a root of [f - x; y - wanted] inside box and bounds; 0 if there is none nearby */
 static int root(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
-  int m = NX + t->points, n = NX, moving[NZ];
-  for (int j = 0; j < NX; ++j) moving[j] = j;
-  for (int i = 0; i < NU; ++i)
-    if (is_open(t, i)) moving[n++] = NX + i;
-    else z[NX + i] = t->rest[i];
+  int m = BX + t->points, n = BX, moving[BZ];
+  for (int j = 0; j < BX; ++j) moving[j] = j;
+  for (int i = 0; i < BU; ++i)
+    if (!is_open(t, i)) z[BX + i] = t->rest[i];
+    else if (i < t->found) moving[n++] = BX + i;
+    else z[BX + i] = t->low[i];
   if (m > n) return 0;
   for (int turn = 0; turn < NEWTON_STEPS; ++turn) {
-    if (!cell_at(t, w, work, z, z + NX)) return 0;
-    for (int i = 0; i < NX; ++i) {
+    if (!cell_at(t, w, work, z, z + BX)) return 0;
+    for (int i = 0; i < BX; ++i) {
       w->residual[i] = w->f[i] - z[i];
-      for (int j = 0; j < n; ++j) w->M[i * n + j] = w->J[moving[j] * NX + i] - (i == j);
+      for (int j = 0; j < n; ++j) w->M[i * n + j] = w->J[moving[j] * BX + i] - (i == j);
     }
     for (int i = 0; i < t->points; ++i) {
-      w->residual[NX + i] = w->y[i] - wanted[i][0];
-      for (int j = 0; j < n; ++j) w->M[(NX + i) * n + j] = dot(NX, w->C[i], w->J + moving[j] * NX);
+      w->residual[BX + i] = w->y[i] - wanted[i][0];
+      for (int j = 0; j < n; ++j) w->M[(BX + i) * n + j] = dot(BX, w->C[i], w->J + moving[j] * BX);
     }
     if (largest(m, w->residual) < ROOT) {
-      for (int i = 0; i < NU; ++i)
-        if (z[NX + i] < t->low[i] || z[NX + i] > t->high[i]) return 0;
+      for (int i = 0; i < BU; ++i)
+        if (z[BX + i] < t->low[i] || z[BX + i] > t->high[i]) return 0;
       return errors(t, w, wanted, WITHIN);
     }
     if (m < n) {
@@ -81,7 +82,7 @@ static int root(const TargetSettings *t, Target *w, Work *work, double (*wanted)
     } else {
       if (!lu(m, w->M, w->pivot)) return 0;
       lu_solve(m, w->M, w->pivot, w->residual);
-      memcpy(w->step, w->residual, sizeof w->step);
+      memcpy(w->step, w->residual, n * sizeof *w->step);
     }
     for (int j = 0; j < n; ++j) z[moving[j]] -= w->step[j];
   }
@@ -90,9 +91,9 @@ static int root(const TargetSettings *t, Target *w, Work *work, double (*wanted)
 
 /* M = I - A in factors */
 static int factor_rest(Target *w) {
-  for (int i = 0; i < NX; ++i)
-    for (int j = 0; j < NX; ++j) w->M[i * NX + j] = (i == j) - w->J[j * NX + i];
-  return lu(NX, w->M, w->pivot);
+  for (int i = 0; i < BX; ++i)
+    for (int j = 0; j < BX; ++j) w->M[i * BX + j] = (i == j) - w->J[j * BX + i];
+  return lu(BX, w->M, w->pivot);
 }
 
 /* x becomes the rest state at u, by Newton's method; f, y, J, C are those there; the cost, or infinity */
@@ -100,17 +101,17 @@ static double settle(const TargetSettings *t, Target *w, Work *work, const doubl
                      double (*wanted)[2], double *x) {
   for (int turn = 0; turn < REST_STEPS; ++turn) {
     if (!cell_at(t, w, work, x, u)) return INFINITY;
-    for (int i = 0; i < NX; ++i) w->residual[i] = w->f[i] - x[i];
-    if (largest(NX, w->residual) <= AT_REST * (1 + largest(NX, x))) {
+    for (int i = 0; i < BX; ++i) w->residual[i] = w->f[i] - x[i];
+    if (largest(BX, w->residual) <= AT_REST * (1 + largest(BX, x))) {
       double cost = 0;
       errors(t, w, wanted, 0);
       for (int i = 0; i < t->count; ++i) cost += weight(t, w, i) * w->e[i] * w->e[i];
-      for (int i = 0; i < NU; ++i) cost += pull(t, i) * (u[i] - centre[i]) * (u[i] - centre[i]);
+      for (int i = 0; i < BU; ++i) cost += pull(t, i) * (u[i] - centre[i]) * (u[i] - centre[i]);
       return cost;
     }
     if (!factor_rest(w)) return INFINITY;
-    lu_solve(NX, w->M, w->pivot, w->residual);
-    for (int i = 0; i < NX; ++i) x[i] += w->residual[i];
+    lu_solve(BX, w->M, w->pivot, w->residual);
+    for (int i = 0; i < BX; ++i) x[i] += w->residual[i];
   }
   return INFINITY;
 }
@@ -118,43 +119,43 @@ static double settle(const TargetSettings *t, Target *w, Work *work, const doubl
 /* gradient and Hessian of the reduced cost at rest (x, u), with and without the model's curvature; 0 if singular */
 static int reduce(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u, const double *centre,
                   double (*wanted)[2]) {
-  double mu[NG] = {0}, slope[COUNTED], lam[NX], back[NX] = {0};
+  double mu[NG] = {0}, slope[COUNTED], lam[BX], back[BX] = {0};
   if (!factor_rest(w)) return 0;
-  for (int a = 0; a < NU; ++a) {
-    double *z = w->Z + a * NZ;
-    memcpy(z, w->J + (NX + a) * NX, NX * sizeof *z);
-    lu_solve(NX, w->M, w->pivot, z);
-    for (int b = 0; b < NU; ++b) z[NX + b] = a == b;
+  for (int a = 0; a < BU; ++a) {
+    double *z = w->Z + a * BZ;
+    memcpy(z, w->J + (BX + a) * BX, BX * sizeof *z);
+    lu_solve(BX, w->M, w->pivot, z);
+    for (int b = 0; b < BU; ++b) z[BX + b] = a == b;
     w->gradient[a] = 2 * pull(t, a) * (u[a] - centre[a]);
   }
   for (int i = 0; i < t->count; ++i) {
     mu[t->counted[i]] += t->share[t->counted[i]] * (slope[i] = 2 * weight(t, w, i) * w->e[i]);
-    for (int k = 0; k < NX; ++k) back[k] += w->C[i][k] * slope[i];
-    for (int a = 0; a < NU; ++a) w->G[i * NU + a] = dot(NX, w->C[i], w->Z + a * NZ);
-    for (int a = 0; a < NU; ++a) w->gradient[a] += w->G[i * NU + a] * slope[i];
+    for (int k = 0; k < BX; ++k) back[k] += w->C[i][k] * slope[i];
+    for (int a = 0; a < BU; ++a) w->G[i * BU + a] = dot(BX, w->C[i], w->Z + a * BZ);
+    for (int a = 0; a < BU; ++a) w->gradient[a] += w->G[i * BU + a] * slope[i];
   }
-  for (int k = 0; k < NX; ++k) lam[k] = dot(NX, w->J + k * NX, back);
-  lu_solve_transposed(NX, w->M, w->pivot, lam);
+  for (int k = 0; k < BX; ++k) lam[k] = dot(BX, w->J + k * BX, back);
+  lu_solve_transposed(BX, w->M, w->pivot, lam);
   work->arg[0] = x, work->arg[1] = u, work->arg[2] = lam, work->arg[3] = mu, work->res[0] = work->W;
-  call(work, model_curve);
-  for (int a = 0; a < NU; ++a)
-    for (int b = 0; b < NU; ++b) {
+  call(work, base_curve);
+  for (int a = 0; a < BU; ++a)
+    for (int b = 0; b < BU; ++b) {
       double sum = 2 * pull(t, a) * (a == b), bend = 0;
       for (int i = 0; i < t->count; ++i)
-        if (w->e[i] != 0 || wanted[i][0] == wanted[i][1]) sum += 2 * weight(t, w, i) * w->G[i * NU + a] * w->G[i * NU + b];
-      for (int k = 0; k < NZ; ++k) bend += w->Z[a * NZ + k] * dot(NZ, work->W + k * NZ, w->Z + b * NZ);
-      w->convex[a * NU + b] = sum, w->curved[a * NU + b] = sum + bend;
+        if (w->e[i] != 0 || wanted[i][0] == wanted[i][1]) sum += 2 * weight(t, w, i) * w->G[i * BU + a] * w->G[i * BU + b];
+      for (int k = 0; k < BZ; ++k) bend += w->Z[a * BZ + k] * dot(BZ, work->W + k * BZ, w->Z + b * BZ);
+      w->convex[a * BU + b] = sum, w->curved[a * BU + b] = sum + bend;
     }
   return 1;
 }
 
-/* step d (NU): inputs that the gradient pushes against a bound nearby go there, the others by Newton */
+/* step d (BU): inputs that the gradient pushes against a bound nearby go there, the others by Newton */
 static void choose_step(const TargetSettings *t, const Target *w, const double *u, double *d) {
-  double near = 0, H[NU * NU], L[NU * NU], g[NU];
-  int free[NU], n = 0;
-  for (int i = 0; i < NU; ++i) near = fmax(near, fabs(clip(u[i] - w->gradient[i], t->low[i], t->high[i]) - u[i]));
+  double near = 0, H[BU * BU], L[BU * BU], g[BU];
+  int free[BU], n = 0;
+  for (int i = 0; i < BU; ++i) near = fmax(near, fabs(clip(u[i] - w->gradient[i], t->low[i], t->high[i]) - u[i]));
   near = fmin(near, NEAR);
-  for (int i = 0; i < NU; ++i) {
+  for (int i = 0; i < BU; ++i) {
     d[i] = (w->gradient[i] > 0 ? t->low[i] : t->high[i]) - u[i];
     if (fabs(d[i]) > near) free[n++] = i;
   }
@@ -162,7 +163,7 @@ static void choose_step(const TargetSettings *t, const Target *w, const double *
     const double *from = convex ? w->convex : w->curved;
     for (int i = 0; i < n; ++i) {
       g[i] = w->gradient[free[i]];
-      for (int j = 0; j < n; ++j) H[i * n + j] = from[free[i] * NU + free[j]];
+      for (int j = 0; j < n; ++j) H[i * n + j] = from[free[i] * BU + free[j]];
     }
     if (!cholesky(n, n, H, L)) continue;
     forward(n, n, L, g);
@@ -175,19 +176,19 @@ static void choose_step(const TargetSettings *t, const Target *w, const double *
 /* rest (x, u) after steps until they promise less than `settled`: 1 if it will do, 0 if not, -1 if there is no rest */
 static int descend(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], const double *centre, double *x,
                    double *u, double settled) {
-  double to[NU], d[NU], x_to[NX], promised = INFINITY, cost = settle(t, w, work, u, centre, wanted, x);
+  double to[BU], d[BU], x_to[BX], promised = INFINITY, cost = settle(t, w, work, u, centre, wanted, x);
   for (int turn = 0; turn < STEPS; ++turn) {
     if (!(cost < INFINITY) || !reduce(t, w, work, x, u, centre, wanted)) return -1;
     choose_step(t, w, u, d);
-    promised = -dot(NU, w->gradient, d);
+    promised = -dot(BU, w->gradient, d);
     double then = INFINITY, step = 1;
     for (; step > SMALLEST_STEP; step /= 2) {
       double enough = ROUNDING * (1 + cost);
       memcpy(x_to, x, sizeof x_to);
-      for (int i = 0; i < NU; ++i) {
+      for (int i = 0; i < BU; ++i) {
         to[i] = clip(u[i] + step * d[i], t->low[i], t->high[i]);
         enough += SUFFICIENT * w->gradient[i] * (to[i] - u[i]);
-        for (int k = 0; k < NX; ++k) x_to[k] += w->Z[i * NZ + k] * (to[i] - u[i]);
+        for (int k = 0; k < BX; ++k) x_to[k] += w->Z[i * BZ + k] * (to[i] - u[i]);
       }
       then = settle(t, w, work, to, centre, wanted, x_to);
       if (then <= cost + enough) break;
@@ -203,9 +204,9 @@ static int descend(const TargetSettings *t, Target *w, Work *work, double (*want
 
 /* z becomes the rest point nearest to wanted; 0 if the states come to no rest */
 static int nearest(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], double *z) {
-  double u[NU], centre[NU], x[NX], most = largest(t->count, t->Q);
-  for (int i = 0; i < NU; ++i) {
-    u[i] = clip(z[NX + i], t->low[i], t->high[i]);
+  double u[BU], centre[BU], x[BX], most = largest(t->count, t->Q);
+  for (int i = 0; i < BU; ++i) {
+    u[i] = clip(z[BX + i], t->low[i], t->high[i]);
     centre[i] = is_open(t, i) ? u[i] : t->rest[i];
   }
   memcpy(x, z, sizeof x);
@@ -215,7 +216,7 @@ static int nearest(const TargetSettings *t, Target *w, Work *work, double (*want
     if (last) break;
   }
   memcpy(z, x, sizeof x);
-  memcpy(z + NX, u, sizeof u);
+  memcpy(z + BX, u, sizeof u);
   return 1;
 }
 
