@@ -31,7 +31,7 @@ class Augmented:
         (y,) = system.g.call([x], open_g, False)
         z_next, y = ca.vertcat(x_next, v, d), y + D @ d
         self.F, self.H = ca.Function("F", [z, u], [z_next]), ca.Function("H", [z], [y])
-        self.A_of, self._C = ca.Function("A", [z, u], [jacobian(z_next, z)]), ca.Function("C", [z], [jacobian(y, z)])
+        self.A_of, self.C_of = ca.Function("A", [z, u], [jacobian(z_next, z)]), ca.Function("C", [z], [jacobian(y, z)])
 
     def join(self, x: np.ndarray, v: np.ndarray, d: np.ndarray) -> np.ndarray:
         """z from x (nx,), v (nu,), d (ny,)."""
@@ -47,7 +47,7 @@ class Augmented:
         return evaluate(self.A_of, z, u).reshape(self.nz, self.nz)
 
     def C(self, z: np.ndarray) -> np.ndarray:
-        return evaluate(self._C, z).reshape(self.system.ny, self.nz)
+        return evaluate(self.C_of, z).reshape(self.system.ny, self.nz)
 
 
 class Rest(NamedTuple):

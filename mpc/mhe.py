@@ -18,9 +18,10 @@ class MHE:
     z_0 = z' + S zeta,   z_{i+1} = F(z_i, u_i) + W omega_i,   z = [x; v; d] within bounds.
 
     z', S S' = P' summarise what came before the window: an EKF that runs `window` steps behind (exact for a linear
-    system, where MHE is the Kalman filter). A missing measurement has no term. IPOPT's steps are those of Gauss-Newton:
-    first derivatives of F, which is all that residuals as small as noise need. Where the problem is not solved, in
-    max_time (s) or at all, the estimate goes on open loop, and `ok` is False.
+    system, where MHE is the Kalman filter). A missing measurement has no term. Solved by Gauss-Newton's method, a
+    Kalman smoother iterated (see Smoother); where a bound is met or that fails, by IPOPT with the same steps: first
+    derivatives of F, which is all that residuals as small as noise need. Where the problem is not solved, in max_time
+    (s, half of it for either) or at all, the estimate goes on open loop, and `ok` is False.
 
     Deviations as for EKF; bounds: {"x": {"x1": (low, high)}, "v": {input: }, "d": {output: }}, None leaves a side free
 

@@ -1,5 +1,6 @@
 """The problem of moving horizon estimation: a full window, and how IPOPT is given it."""
 
+import time
 from typing import Any
 
 import casadi as ca
@@ -9,10 +10,15 @@ from .augmented import Augmented
 from .ekf import EKF
 from .fast_call import FastCall
 from .ipopt import ipopt_options
+from .smoothing import Seen, Smoother
 
 
 class Window:
-    """The problem of a full window; before there is one, its first stages stand still and measure nothing."""
+    """The problem of a window: by Gauss-Newton's method alone, and where that meets bounds or fails, by IPOPT.
+
+    IPOPT's is the problem of a full window; before there is one, its first stages stand still and measure nothing.
+    max_time: s; half of it for either.
+    """
 
     def __init__(self, ekf: EKF, steps: int, limits: np.ndarray, max_time: float | None):
         self._model: Augmented = ekf.model
@@ -20,9 +26,12 @@ class Window:
         self._sigma = np.sqrt(np.diag(ekf.R))
         self._noisy = np.flatnonzero(self._deviations)
         self._F = FastCall(self._model.F)
+        self._W = np.diag(self._deviations)[:, self._noisy]
+        self._half_time = None if max_time is None else max_time / 2
+        self._smoother = Smoother(self._model, self._W, self._sigma)
         problem, jacobian = self._build()
         functions = {"hess_lag": _gauss_newton(problem), "jac_g": jacobian}
-        options = {**ipopt_options(max_time, 1e-9), "ipopt.mu_init": 1e-3, **functions}
+        options = {**ipopt_options(self._half_time, 1e-9), "ipopt.mu_init": 1e-3, **functions}
         self._solver = ca.nlpsol("mhe", "ipopt", problem, options)
 
     def _build(self) -> tuple[dict[str, Any], ca.Function]:
@@ -33,7 +42,7 @@ class Window:
         prior, S = ca.MX.sym("prior", m.nz), ca.MX.sym("S", m.nz, m.nz)
         U, Y = ca.MX.sym("U", nu, M), ca.MX.sym("Y", ny, M + 1)
         seen, lives = ca.MX.sym("seen", ny, M + 1), ca.MX.sym("lives", 1, M)
-        W = ca.DM(np.diag(self._deviations)[:, self._noisy])
+        W = ca.DM(self._W)
         cost, defects = ca.sumsqr(zeta) + ca.sumsqr(omega), [prior + S @ zeta - Z[:, 0]]
         for i in range(M + 1):
             e: Any = seen[:, i] * (Y[:, i] - m.H(Z[:, i])) / ca.DM(self._sigma)
@@ -62,21 +71,30 @@ class Window:
 
     def solve(self, ekf: EKF, us: np.ndarray, ys: np.ndarray) -> np.ndarray | None:
         """z at the last measurement, from inputs (T, nu) and measurements (T + 1, ny), T <= window; None: unsolved."""
-        m, M, T = self._model, self._steps, len(us)
-        S = _root(ekf.P)
+        S, until = _root(ekf.P), np.inf if self._half_time is None else time.perf_counter() + self._half_time
         if S is None:
             return None
-        idle, seen = M - T, np.isfinite(ys)
+        low, high = self._limits
+        seen = Seen(ekf.z, S, us, ys)
+        track = self._smoother.solve(seen, until)
+        if track is not None and ((track.z >= low) & (track.z <= high)).all():
+            return track.z[-1]
+        return None if time.perf_counter() > until else self._bounded(seen)[0]
+
+    def _bounded(self, seen: Seen) -> tuple[np.ndarray | None, float]:
+        """The same by IPOPT, within the limits, and the cost."""
+        (prior, S, us, ys), m, M, T = seen, self._model, self._steps, len(seen.us)
+        idle, there = M - T, np.isfinite(ys)
         U, Y = np.pad(us, ((idle, 0), (0, 0))), np.pad(np.nan_to_num(ys), ((idle, 0), (0, 0)))
         lives = np.concatenate([np.zeros(idle), np.ones(T)])
-        parameters = [ekf.z, S.T.ravel(), U.ravel(), Y.ravel(), np.pad(seen, ((idle, 0), (0, 0))).ravel(), lives]
-        guess = np.concatenate([np.zeros(m.nz + len(self._noisy) * M), self._roll(ekf.z, us, idle).ravel()])
+        parameters = [prior, S.T.ravel(), U.ravel(), Y.ravel(), np.pad(there, ((idle, 0), (0, 0))).ravel(), lives]
+        guess = np.concatenate([np.zeros(m.nz + len(self._noisy) * M), self._roll(prior, us, idle).ravel()])
         free = np.full(m.nz + len(self._noisy) * M, np.inf)
         low, high = (np.tile(side, M + 1) for side in self._limits)
         box = dict(lbx=np.concatenate([-free, low]), ubx=np.concatenate([free, high]), lbg=0, ubg=0)
         found: Any = self._solver(x0=guess, p=np.concatenate(parameters), **box)
         z, stats = found["x"].full().ravel()[-m.nz :], self._solver.stats()
-        return z if stats["success"] and np.isfinite(z).all() else None
+        return z if stats["success"] and np.isfinite(z).all() else None, float(found["f"])
 
     def _roll(self, z: np.ndarray, us: np.ndarray, idle: int) -> np.ndarray:
         """First guess: what the model does from the prior, within the bounds."""
