@@ -12,10 +12,11 @@ import numpy as np
 
 from .certificate import Certificate
 from .certify import certify
-from .contract import CertificateError, contract, roomiest_method
+from .contract import CertificateError, contract
 from .data import Experiment
 from .diagnose import warn
 from .drift import follow_drift, warn_of_drift
+from .enforce import begin, enforced_on
 from .finish import finish
 from .fit_options import check_numbers, check_options, limits_of, steps_ahead
 from .fit_result import FitResult
@@ -26,12 +27,10 @@ from .kernel import Batch, make_kernel
 from .linear import LinearModel
 from .metrics import unexplained
 from .model import Model
-from .models.network import Network
 from .near_linear import near_linear
 from .noise import StateNoise
 from .objective import Objective
 from .prediction import predictor
-from .readout import fit_readout
 from .scaler import Scaler
 from .search import Found, budget, goes_deep, optimise
 from .starts import STARTS, Encoder
@@ -120,17 +119,8 @@ def fit(
     data = windows(scaler, train, window, washout)
     if certificate is not None:
         warn(train)
-    constructed = None if certificate is None else model.by_construction(certificate)
-    if certificate is not None and method == "auto":
-        method = constructed or roomiest_method(model, certificate, margin)
-    enforced = None if method == constructed else certificate
-    if enforced is not None:
-        contract(model, enforced, method, margin)
-    if enforced is None or not isinstance(model, Network):
-        # inside a network they count in its loops: what proves them would shrink the rest to nothing
-        fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
-    if enforced is not None:
-        contract(model, enforced, method, margin)
+    enforced, method = enforced_on(model, certificate, method, margin)
+    begin(model, kernel, data, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
     options |= dict(starts=STARTS[initial](data, model.nx), limits=limits_of(model, limits, certificate))
     trained, judge = model, valid

@@ -2,7 +2,7 @@
 
 T samples take a few iterations of depth log T instead of T steps: meant for a processor that does thousands of things
 at once (CUDA). On a few cores the compiled kernel, which `fit` and IdentifiedModel.simulate use, is a hundred times
-faster (benchmarks/training_speed.py).
+faster (benchmarks/batch_speed.py).
 """
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
@@ -16,6 +17,7 @@ from .linear import linear_reference
 from .model import Model
 from .models import build
 from .notebook import html_table
+from .screening import Screened, Screening
 
 
 class Restart(NamedTuple):
@@ -39,6 +41,8 @@ class Restarts(Sequence[FitResult]):
     errors: tuple[float, ...]
     failures: dict[int, str]
     interrupted: bool = field(default=False)
+    screened: dict[int, float] = field(default_factory=dict)
+    """Errors of all seeds by the screening, of which the best are the results; empty without one."""
 
     @property
     def best(self) -> FitResult:
@@ -64,6 +68,7 @@ def fit_best(
     seeds: Iterable[int] = range(4),
     jobs: int = 2,
     *,
+    screening: Screening | None = None,
     progress: bool = True,
     **options: Any,
 ) -> Restarts:
@@ -71,6 +76,8 @@ def fit_best(
 
     model gives the architecture only and stays as it is. options: those of `fit`, seed aside. jobs: processes. Inside
     `joblib.parallel_config(backend="dask")` the same call runs on a cluster, which repeats what a dead worker lost.
+    screening: all seeds are first trained a little as one batch, on a GPU if there is one, and `fit` goes on from the
+    best few of them; Ctrl-C then ends the screening, and the next one what is below.
     A seed without certified model is listed in `failures`. Ctrl-C returns the seeds that are done.
     Raises ValueError for unknown options, CertificateError if every seed failed, KeyboardInterrupt if none was done.
     """
@@ -78,10 +85,13 @@ def fit_best(
     options = {"linear": linear_reference(train, valid, options.get("u_min"), options.get("u_max"))} | options
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds are {seeds}; give at least one, each of them once")
-    tasks = (delayed(_restart)(reseeded(model.spec(), seed), seed, train, valid, options) for seed in seeds)
-    done, interrupted = [], False
+    drawn = {seed: build(reseeded(model.spec(), seed)) for seed in seeds}
+    screened = _screened(screening, model, drawn, train, valid, options, progress)
+    tasks = (delayed(_restart)(start, seed, train, valid, options) for seed, start in screened.models.items())
+    done, interrupted = [], screened.interrupted
     outcomes: Any = Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-    with tqdm(total=len(seeds), desc=f"fit {model.kind}", disable=None if progress else True, leave=False) as bar:
+    total = len(screened.models)
+    with tqdm(total=total, desc=f"fit {model.kind}", disable=None if progress else True, leave=False) as bar:
         try:
             for outcome in outcomes:
                 done.append(outcome)
@@ -92,7 +102,7 @@ def fit_best(
             if not done:
                 raise
             interrupted = True
-    return _ranked(done, interrupted)
+    return _ranked(done, interrupted, screened.errors)
 
 
 def error_of(result: FitResult) -> float:
@@ -116,17 +126,26 @@ def reseeded(spec: dict[str, Any], seed: int) -> dict[str, Any]:
     return visit(spec)
 
 
-def _restart(spec, seed, train, valid, options) -> Restart:
+def _screened(screening: Screening | None, model, drawn, train, valid, options, progress) -> Screened:
+    """All starts as they are without a screening."""
+    if screening is None:
+        return Screened(drawn, {}, False)
+    signature(fit).bind(model, train, valid, **options)  # a misspelt option is told before the screening
+    known = ("certificate", "method", "margin", "washout", "u_min", "u_max")
+    return screening(model, drawn, train, valid, progress=progress, **{k: v for k, v in options.items() if k in known})
+
+
+def _restart(model, seed, train, valid, options) -> Restart:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result, failure = fit(build(spec), train, valid, seed=seed, progress=False, **options), ""
+            result, failure = fit(model, train, valid, seed=seed, progress=False, **options), ""
         except CertificateError as error:
             result, failure = None, str(error)
     return Restart(seed, result, failure, tuple(str(w.message) for w in caught))
 
 
-def _ranked(done: list[Restart], interrupted: bool) -> Restarts:
+def _ranked(done: list[Restart], interrupted: bool, screened: dict[int, float]) -> Restarts:
     failures = {r.seed: r.failure for r in done if r.result is None}
     kept = sorted(((error_of(r.result), r.seed, r) for r in done if r.result is not None), key=lambda k: k[:2])
     if not kept:
@@ -134,4 +153,4 @@ def _ranked(done: list[Restart], interrupted: bool) -> Restarts:
     for message in kept[0][2].warned:
         warnings.warn(f"seed {kept[0][1]}, the best: {message}", stacklevel=3)
     errors, seeds, restarts = zip(*kept, strict=True)
-    return Restarts(tuple(r.result for r in restarts), seeds, errors, failures, interrupted)
+    return Restarts(tuple(r.result for r in restarts), seeds, errors, failures, interrupted, screened)

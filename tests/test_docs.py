@@ -71,7 +71,7 @@ def test_links_lead_somewhere(page):
 APART = {
     "rnn_control": [
         f"rnn_control.{name}"
-        for name in ("watch", "tensorboard", "prediction", "starts", "noise", "price", "frames", "tune", "parallel")
+        for name in "watch tensorboard prediction starts noise price frames tune parallel screening".split()
     ],
     "rnn_control.interop": ["rnn_control.interop.onnx_layers"],
     "mpc": ["mpc.frames"],
