@@ -25,7 +25,8 @@ class Bound(NamedTuple):
 
     With a `metric` P, V(e) = sqrt(e' P e) instead: one block of order 2 and scale one. `multipliers` belong to the
     matrix inequality behind it, and `input_gains` are steady gains of V input by input, which add up: each is that of
-    V(e+)^2 <= r^2 V(e)^2 + g^2 |du_i|^2 for an r of its own, in `gain_rates`.
+    V(e+)^2 <= r^2 V(e)^2 + g^2 |du_i|^2 for an r of its own, in `gain_rates`. `system`: the comparison system of a
+    weighted condition.
     """
 
     residual: Tensor
@@ -42,6 +43,7 @@ class Bound(NamedTuple):
     multipliers: Tensor | None = None
     input_gains: Tensor | None = None
     gain_rates: Tensor | None = None
+    system: "Comparison | None" = None
 
     def excess(self, margin: float | Tensor) -> Tensor:
         """By how much the condition, and a rate of 1 - margin, are missed; all <= 0 if they are not.
@@ -161,7 +163,7 @@ def weighted_bound(system: Comparison, w: Tensor) -> Bound:
     rate = rows.max()
     drive = (system.N.sum(1) / w).max()
     blocks = ((1, torch.inf),) * len(w)
-    return Bound(rows - 1, rate, w, blocks, drive, torch.inf, system.state_box, row_rates=rows)
+    return Bound(rows - 1, rate, w, blocks, drive, torch.inf, system.state_box, row_rates=rows, system=system)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from .equations import equations
 from .identified import IdentifiedModel, unwrapped
 from .lmi import lmi_bound
 from .model import Model, Params
+from .regional import sharpest_comparison
 from .scaler import Scaler
 
 PROPERTIES = ("delta_iss", "iss")
@@ -44,13 +45,15 @@ def certify(
     """Check a model's stability and say what is proved.
 
     property: "delta_iss" or "iss". method: "published" (the condition of the paper); for deltaISS also "weighted"
-    (row-wise comparison system in a weighted infinity norm) and "lmi" (matrix inequality, quadratic norm); or "best":
-    all of them in order of cost, "lmi" up to AFFORDABLE states; the best rate wins, the rest is kept in `others`.
+    (row-wise comparison system, the sharper of that of the class and that of its channels, in a weighted infinity norm)
+    and "lmi" (matrix inequality, quadratic norm); or "best": all of them in order of cost, "lmi" up to AFFORDABLE
+    states; the best rate wins, the rest is kept in `others`.
     input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling. What is
     proved is for the smallest box around it that is symmetric about the middle of the scaling, which `input_box` of the
     certificate says: a box far off the middle gains nothing.
     state_box: radii (nx,) of a smaller invariant box of normalised states from which all trajectories start, or
-    "smallest" to have one found; it sharpens "lmi" only. By default the model's own box, or none where none is needed.
+    "smallest" to have one found; it sharpens "weighted" and "lmi". By default the model's own box, or none where none
+    is needed.
     rigorous: certify only what `check.prove` proves in exact arithmetic, for the weights as they would be saved.
     Raises ValueError for an unknown property or method, or a box that is not invariant. A model that is not stable
     gives `holds = False`, no error.
@@ -66,8 +69,11 @@ def certify(
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
     region = None if state_box is None else invariant(plain, p, u_max, state_box)
     affordable = METHODS if plain.nx <= AFFORDABLE else TRAINABLE
-    bounds = {m: condition(plain, p, u_max, property, m, region=region)
-              for m in (affordable[property] if method == "best" else (method,))}  # fmt: skip
+    methods = affordable[property] if method == "best" else (method,)
+    bounds = {m: condition(plain, p, u_max, property, m, region=region) for m in methods if m != "weighted"}
+    if "weighted" in methods:
+        system = sharpest_comparison(plain, p, u_max, region)
+        bounds["weighted"] = weighted_bound(system, perron_weights(system))
     found = [_describe(model, plain, p, box, bound, u_max, property, m) for m, bound in bounds.items()]
     found = [_proved(model, plain, c) if rigorous and c.holds else c for c in found]
     found.sort(key=lambda c: (not c.holds, c.rate))
@@ -196,7 +202,8 @@ def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: s
     """
     C = plain.output_map(p)
     if method == "weighted":
-        S = steady_gain(plain.comparison(p, u_max)) + LEAST
+        assert bound.system is not None
+        S = steady_gain(bound.system) + LEAST
         return (C.abs() @ S).numpy(), (S / bound.scale[:, None]).numpy()
     if bound.input_gains is not None:
         assert bound.gain_rates is not None

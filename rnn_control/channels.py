@@ -37,7 +37,8 @@ LARGE = 2.0**80
 class Channels(NamedTuple):
     """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image.
 
-    `kept`: of all rows of the tape, linear ones with them, those that became channels.
+    `kept`: of all rows of the tape, linear ones with them, those that became channels; `group`: which of them were
+    made together, by one operation.
     """
 
     F: np.ndarray
@@ -46,6 +47,7 @@ class Channels(NamedTuple):
     hi: np.ndarray
     image: np.ndarray
     kept: np.ndarray
+    group: np.ndarray
 
     def radius(self) -> np.ndarray:
         """Half widths of the ranges."""
@@ -81,7 +83,9 @@ def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channe
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
     F = _widened(last, total)[:, order]
-    return Channels(F, np.concatenate([F[:0], *rows]), lo, hi, image, np.array(tape.kept, bool))
+    return Channels(
+        F, np.concatenate([F[:0], *rows]), lo, hi, image, np.array(tape.kept, bool), np.array(tape.groups, int)
+    )
 
 
 def images(model: Model, p: Params, low: np.ndarray, high: np.ndarray, u_max: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -99,7 +103,7 @@ class Tape:
     """
 
     def __init__(self, constant: int):
-        self.start, self.rows, self.ranges, self.kept = constant + 1, [], [], []
+        self.start, self.rows, self.ranges, self.kept, self.groups = constant + 1, [], [], [], []
         self.one = np.eye(1, self.start, constant)
 
     def record(self, p: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
@@ -109,6 +113,7 @@ class Tape:
         is_channel = p.any(1) & (lo != hi)[:, 0]
         q = np.where(p.any(1, keepdims=True) & ~is_channel[:, None], np.where(lo == hi, lo, 0) * p, 0.0)
         first = self.start + len(self.rows)
+        self.groups += [len(self.kept)] * is_channel.sum()
         self.kept += list(is_channel)
         self.rows += list(p[is_channel])
         self.ranges += list(np.concatenate([lo, hi], 1)[is_channel])

@@ -40,8 +40,8 @@ def test_nothing_beyond_the_border_is_proved(factory):
     model = randomised(factory(2, 1, 4), 0, 0.1)
     contract(model, "delta_iss", "weighted", 1e-6)
     certificate = certify(model, method="weighted")
-    # of products the checker takes the centre apart, and in series it multiplies W C before absolute values: sharper
-    less = 1e-9 if model.kind in ("esn", "nnarx", "lipschitz_rnn") else 0.1
+    # in a series the checker picks the better of two bounds of a row at w itself, after the search has picked w
+    less = 1e-2 if model.kind in ("cascade", "network") else 1e-9
     lower = dataclasses.replace(certificate, rate=certificate.rate * (1 - less))
     spec, equations, raw = _stored(model)
     header = dict(spec=spec, equations=equations, dt=None, scaler=dict(u_mid=[0, 0], u_half=[1, 1], y_std=[1]))

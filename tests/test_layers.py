@@ -30,7 +30,7 @@ LEVELS = (
     "constants factor",
     "codegen",
     "kernel lmi boxes",
-    "initial",
+    "initial regional",
     "identified",
     "certify forgetting observer readout interop.program interop.onnx_files interop.python_control interop.weights",
     "contract penalty adversary steady_map interop.c_source interop.matlab interop.do_mpc_model interop.acados_model",

@@ -1,0 +1,69 @@
+"""The comparison system of any cell on a box of states: its channels, row by row (docs/theory.md, Theorem 25)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .bounds import Comparison, perron_weights
+from .channels import Channels
+from .lmi import bounded_channels
+from .model import Model, Params
+
+INVARIANT = 1 + 1e-12
+"""Images of a box are rounded outwards, so that of a box may seem to be this much larger."""
+
+
+@torch.no_grad()
+def sharpest_comparison(model: Model, p: Params, u_max: Tensor, region: Tensor | None) -> Comparison:
+    """The comparison system of the better rate: that of the class, or that of the channels.
+
+    region: an invariant box of states (nx,); None: the box of the class's own system, all states if it needs none. One
+    that only the class proves invariant is not taken: channels know nothing of that proof, nor does the checker.
+    """
+    own = model.comparison(p, u_max)
+    box = own.state_box if region is None else region
+    c = bounded_channels(model, p, u_max, box)
+    if c is None or box is not None and not (c.image <= INVARIANT * box.numpy()).all():
+        return own
+    found = of_channels(c, box, torch.ones(model.nx, dtype=torch.float64))
+    found = of_channels(c, box, perron_weights(found))
+
+    def rate(system: Comparison) -> float:
+        w = perron_weights(system)
+        return float((system.T(w) / w).max().nan_to_num(torch.inf))
+
+    return min(own, found, key=rate)
+
+
+def of_channels(c: Channels, box: Tensor | None, w: Tensor) -> Comparison:
+    """|dx+| <= max(L |dx|, H |dx|) + N |du|, for pairs of trajectories in the box on which c was traced.
+
+    In c centred, q_k = theta_k p_k with |theta_k| <= 1, each |q_k| is at most |p_k|. In each row of dx+ one channel is
+    put at the two ends of its theta instead, and L and H are what they give: the one for which the row is least at w.
+    Where an operation gives a row several channels none of them is: the checker does not try that either.
+    """
+    c, at_w = c.centred(), w.numpy()
+    n, K = len(c.F), len(c.p)
+    inner = slice(n, n + K)
+    most = np.zeros((K, c.F.shape[1] - K))  # of |q| over (|dx|; |du|)
+
+    def sizes(rows: np.ndarray) -> np.ndarray:
+        return np.delete(abs(rows), inner, 1) + abs(rows[:, inner]) @ most
+
+    def level(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return np.maximum(low[:, :n] @ at_w, high[:, :n] @ at_w)
+
+    for k in range(K):
+        most[k] = sizes(c.p[k : k + 1])[0]
+    low, high = sizes(c.F), sizes(c.F)
+    for k in range(K):
+        if ((c.F[:, inner][:, c.group == c.group[k]] != 0).sum(1) > 1).any():
+            continue
+        rows = np.flatnonzero(c.F[:, n + k])
+        rest, swing = c.F[rows], c.F[rows, n + k, None] * c.p[k]
+        rest[:, n + k] = 0
+        ends = sizes(rest - swing), sizes(rest + swing)
+        is_less = level(*ends) < level(low[rows], high[rows])
+        low[rows[is_less]], high[rows[is_less]] = (end[is_less] for end in ends)
+    L, H, N = (torch.from_numpy(a.copy()) for a in (low[:, :n], high[:, :n], np.maximum(low, high)[:, n:]))
+    return Comparison(lambda v: torch.maximum(L @ v, H @ v), N, box)

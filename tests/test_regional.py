@@ -1,0 +1,80 @@
+"""Theorem 25: what the channels of any cell say on a box of its states, and how much sharper that is."""
+
+import numpy as np
+import pytest
+import torch
+from zoo import ZOO, identified, randomised
+
+from rnn_control import GRU, LSTM, certify
+from rnn_control.bounds import perron_weights, weighted_bound
+from rnn_control.contract import contract
+from rnn_control.lmi import bounded_channels
+from rnn_control.regional import of_channels, sharpest_comparison
+
+
+@torch.no_grad()
+def rate(system):
+    return float(weighted_bound(system, perron_weights(system)).rate)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+@pytest.mark.parametrize("name", ZOO)
+def test_comparison_of_channels_bounds_every_step(name, share):
+    """Theorem 25 (a) and (b); a smaller box need not be invariant for a single step."""
+    model, rng = randomised(ZOO[name](2, 2, 3), 1, 0.5), np.random.default_rng(0)
+    p, u_max = model.theta(), share * model.input_box()
+    box = share * torch.nan_to_num(model.state_box(p, u_max), posinf=3.0)
+    system = of_channels(bounded_channels(model, p, u_max, box), box, torch.ones_like(box))
+    xa, xb = (box[:, None] * torch.from_numpy(rng.choice([-1, 1, 0.3], (model.nx, 500))) for _ in range(2))
+    ua, ub = (u_max[:, None] * torch.from_numpy(rng.choice([-1, 1, 0.3], (model.nu, 500))) for _ in range(2))
+    for end in (xb, 0.999 * xa + 0.001 * xb):
+        seen = (model.f(p, xa, ua) - model.f(p, end, ub)).abs()
+        least = torch.stack([system.T(v) for v in (xa - end).abs().T], 1) + system.N @ (ua - ub).abs()
+        assert (seen <= least * (1 + 1e-12) + 1e-12).all()
+
+
+@pytest.mark.parametrize("name", ["gru", "gru_reset_after", "lstm", "nnarx", "cascade", "network"])
+def test_channels_are_sharper_than_the_system_of_the_class(name):
+    model = randomised(ZOO[name](2, 1, 4), 1, 0.1)
+    p, u_max = model.theta(), model.input_box()
+    assert rate(sharpest_comparison(model, p, u_max, None)) < rate(model.comparison(p, u_max)) - 1e-5
+
+
+@pytest.mark.parametrize("name", ["gru", "gru_reset_after", "lstm", "cascade", "network"])
+def test_smaller_boxes_sharpen_the_weighted_certificate_and_it_is_proved(name):
+    model = randomised(ZOO[name](2, 1, 3), 1, 0.1)
+    contract(model, "delta_iss", "weighted", 0.01)
+    narrow = {"state_box": "smallest"}, {"input_box": [[-0.3, 0.3]] * 2}, {}
+    found = [certify(model, method="weighted", rigorous=True, **(narrow[0] | narrow[1])),
+             *(certify(model, method="weighted", rigorous=True, **kw) for kw in narrow)]  # fmt: skip
+    both, states, inputs, usual = (c.rate for c in found)
+    assert all(c.holds and c.proof == "exact arithmetic" for c in found)
+    # what a block of a series hands on lies in a box of its own, whatever the inputs, until states are known to be less
+    assert both < states < usual - 1e-5 and both < inputs <= usual * (1 + 1e-9)
+
+
+def test_box_that_only_a_class_proves_is_left_to_the_matrix_inequality():
+    model = ZOO["lipschitz_rnn"](2, 1, 4)
+    certificate = certify(model, method="weighted", state_box="smallest", rigorous=True)
+    assert certificate.holds and certificate.state_box is None
+
+
+def test_model_that_the_system_of_its_class_refuses_is_certified():
+    model = randomised(LSTM(2, 1, 4), 1, 0.3)
+    contract(model, "delta_iss", "weighted", 1e-6)
+    with torch.no_grad():
+        model.Uc.mul_(1.02)
+    assert rate(model.comparison(model.theta(), model.input_box())) > 1
+    assert certify(model, method="weighted", rigorous=True).holds
+
+
+def test_gains_of_a_smaller_box_bound_outputs_that_stay_in_it():
+    rng, physical = np.random.default_rng(0), identified(randomised(GRU(2, 2, 4), 1, 0.2))
+    low, high = physical.scaler.u_out(np.array([[-0.4] * 2, [0.4] * 2]))
+    certificate = certify(physical, method="weighted", state_box="smallest", input_box=np.stack([low, high], 1))
+    box, usual = np.array(certificate.state_box), certify(physical, method="weighted")
+    ua, ub = (np.where(rng.integers(0, 2, (300, 2)), low, high) for _ in range(2))
+    starts = (rng.choice([-1, 1], 4) * box for _ in range(2))
+    spread = abs(np.subtract(*(physical.states(u, x0)[1] for u, x0 in zip((ua, ub), starts, strict=True))))[200:]
+    assert certificate.holds and (spread.max(0) <= np.array(certificate.gain) @ abs(ua - ub).max(0)).all()
+    assert (np.array(certificate.gain) < usual.gain).all()
