@@ -1,15 +1,16 @@
 """Free-run scores of the default recipe on public records, certified and free, beside the published ones.
 
-    python benchmarks/published_scores.py --data FOLDER [--quick] [--records NAME ..] [--kinds NAME ..] [--seeds N]
-                                          [--json PATH]
+    python benchmarks/published_scores.py --data FOLDER [--quick] [--records NAME ..] [--kinds NAME ..] [--sizes N ..]
+                                          [--seeds N] [--json PATH]
 
 FOLDER holds cascaded_tanks/dataBenchmark.csv, daisy/*.dat, ph_bonassi/Dataset_large.mat, silverbox/SNLS80mV.mat,
 wiener_hammerstein_2009/WienerHammerBenchmark.csv, f16_gvt/F16Data_FullMSine_*.mat; a record that is not there is named
 as absent. One recipe for all: `fit` with its defaults on the estimation part, whole (pH has a validation part of its
 own, which `fit` is given); medians over seeds of the score on the test part, after the 50 samples that give the initial
 state. A REN is certified by construction, so it has no free twin, and stands for a choice in both columns. "chosen" is,
-seed by seed, the class that errs least on the last quarter of the estimation part when trained on what comes before
-(`fit` is given both, as training and validation part): the test part has no say.
+seed by seed, the class and the number of states (--sizes; by default each class has its own) that err least on the last
+quarter of the estimation part when trained on what comes before (`fit` is given both, as training and validation part):
+the test part has no say.
 
 Published values: Champneys et al. (2024, arXiv 2405.10779) for GRUs and for the tanks; SUBNET: Beintema et al. (2021,
 notebooks of SS-encoder-WH-Silver, nx = 4); jax-sysid 1.1.0 run by us for pH and Silverbox; dynoNet: Forgione, Piga
@@ -23,6 +24,7 @@ import json
 import os
 import statistics
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +38,7 @@ parser.add_argument("--data", type=Path, required=True, help="folder of the reco
 parser.add_argument("--quick", action="store_true", help="one seed, the tanks only")
 parser.add_argument("--records", nargs="*", help="names to run, such as cstr; default all")
 parser.add_argument("--kinds", nargs="*", default=["gru", "lstm", "ren"], help="classes to run")
+parser.add_argument("--sizes", nargs="*", type=int, default=[None], help="numbers of states; default that of the class")
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--json", type=Path, help="write the rows here")
 args = parser.parse_args()
@@ -145,11 +148,12 @@ RECORDS = {"tanks [V]": tanks, "pH [pH]": ph} | {f"DaISy {name} [FIT %]": partia
 RECORDS |= {"Silverbox [mV]": silverbox, "Wiener-Hammerstein [mV]": wiener_hammerstein, "F16 [-]": f16}
 
 
-def judged(record, kind, certificate, seed):
+def judged(record, kind, size, certificate, seed):
     """Scores, error on the validation part, wall and CPU seconds of one seed."""
+    options = {} if size is None else {"size": size}
 
     def trained(*parts):
-        model = MODELS[kind](record.train.nu, record.train.ny, seed=seed)
+        model = MODELS[kind](record.train.nu, record.train.ny, seed=seed, **options)
         return fit(model, *parts, certificate=certificate, seed=seed)
 
     started = sum(os.times()[:4])
@@ -165,16 +169,17 @@ def medians(scores):
 
 def rows_of(name, record):
     tried = {"certified": [], "free": []}
-    for kind in args.kinds:
+    for kind, size in product(args.kinds, args.sizes):
+        which = kind if size is None else f"{kind} of {size}"
         for certificate in ("delta_iss",) if kind == "ren" else ("delta_iss", None):
-            found = [judged(record, kind, certificate, seed) for seed in SEEDS]
+            found = [judged(record, kind, size, certificate, seed) for seed in SEEDS]
             scores, held, walls, cpus = zip(*found, strict=True)
             median, (wall, cpu) = medians(scores), medians(zip(walls, cpus, strict=True))
-            label = f"{name}, {kind}, {'certified' if certificate else 'free'}"
+            label = f"{name}, {which}, {'certified' if certificate else 'free'}"
             seeds = ", ".join(map(shown, scores))
             print(f"  {label:45s} {shown(median):>16s}   each seed: {seeds}   {wall:.0f} s, {cpu:.0f} s of CPU")
             for key in tried if kind == "ren" else ["certified" if certificate else "free"]:
-                tried[key].append([(error, kind, score) for error, score in zip(held, scores, strict=True)])
+                tried[key].append([(error, which, score) for error, score in zip(held, scores, strict=True)])
             for value, goal in zip(median, record.goals[certificate], strict=True):
                 met = value >= goal if record.measure == "fit" else value <= goal
                 about = dict(rival=str(record.published), ratio=value / goal, goal=goal, met=bool(met), seconds=wall)
@@ -182,7 +187,7 @@ def rows_of(name, record):
     for key, kinds in tried.items():
         best = [min(one) for one in zip(*kinds, strict=True)]
         if best:
-            print(f"  chosen, {key}: {', '.join(kind for _, kind, _ in best)}: {shown(medians(s for *_, s in best))}")
+            print(f"  chosen, {key}: {', '.join(which for _, which, _ in best)}: {shown(medians(s for *_, s in best))}")
 
 
 wanted = args.records or (["tanks"] if args.quick else [""])
