@@ -1,4 +1,4 @@
-"""Windows of moving horizon estimation without their bounds: Gauss-Newton's method finds the optimum that IPOPT does."""
+"""Windows of moving horizon estimation without bounds: Gauss-Newton's method finds the optimum that IPOPT does."""
 
 import numpy as np
 import pytest
