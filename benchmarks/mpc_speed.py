@@ -3,7 +3,7 @@
     python benchmarks/mpc_speed.py [--quick] [--json PATH]
 
 A GRU with nu = ny = 2, N = 20, tracking and move weights, input box, set-point steps. All see the same states, move by
-move, of the loop that IPOPT's plain formulation closes, and start warm; the median over the steps, interleaved, one
+move, of the loop that our compiled solver closes, and start warm; the median over the steps, interleaved, one
 thread. A row counts only if its worst cost is within 1e-6 of the best found (that of one iteration is printed).
 One iteration a sample, all at once, or prepared: most of it is made when the input has been applied (preparation), and
 only the rest when the next state is known (feedback), which is what a step then takes. Both phases are shown, as
