@@ -3,8 +3,11 @@
     python benchmarks/mpc_speed.py [--quick] [--json PATH]
 
 A GRU with nu = ny = 2, N = 20, tracking and move weights, input box, set-point steps. All see the same states, move by
-move, of the loop that IPOPT's plain formulation closes, and start warm; the median over the steps, interleaved, one
-thread. A row counts only if its worst cost is within 1e-6 of the best found (the real-time iteration's is printed).
+move, of the loop that our compiled solver closes, and start warm; the median over the steps, interleaved, one
+thread. A row counts only if its worst cost is within 1e-6 of the best found (that of one iteration is printed).
+One iteration a sample, all at once, or prepared: most of it is made when the input has been applied (preparation), and
+only the rest when the next state is known (feedback), which is what a step then takes. Both phases are shown, as
+shares of the solve of a converged step; the steps around them hold targets and checks, too.
 Rivals: multiple shooting written by hand for IPOPT; do-mpc 5; the hand-written one with the cell in torch, called by
 l4casadi 2 for all stages at once, and Gauss-Newton's Hessian. Those that are not installed are named as absent; acados
 is not compared, and named so. l4casadi is built from its source, beside torch, scikit-build, ninja and cmake < 4:
@@ -37,6 +40,14 @@ SIZES = (8, 32) if args.quick else (8, 16, 32, 64)
 STEPS = 16 if args.quick else 60
 N, HOLD, SKIP = 20, 8, 2  # horizon, samples between set-points, first steps left out (cold starts)
 GOALS = {"compiled": {8: 40, 16: 60, 32: 120, 64: 250}, "no compiler": {8: 8, 16: 10, 32: 20, 64: 40}}
+# what is timed beside whole steps, and shares of the first, by name and size, that are goals
+PHASES = {
+    "converged": ("compiled", "solve"),
+    "one iteration, at once": ("at once", "solve"),
+    "one iteration, prepared: feedback": ("prepared", "solve"),
+    "one iteration, prepared: preparation": ("prepared", "prepare"),
+}
+ITERATION = {("one iteration, prepared: feedback", 32): 0.25}
 Q, S = 1.0, 0.1  # weights on outputs and moves, all quantities of order one
 
 
@@ -53,21 +64,37 @@ def model(size):
     return IdentifiedModel(cell(size), scaler, 1.0, **names).to_casadi()
 
 
-def ours(system, **options):
-    weights = {"y": Q, "u": 0.0, "du": S}
-    controller = NMPC(system, N, weights=weights, terminal=None, y_range=1.0, **options)
+class Stopwatch:
+    """Seconds that the last call of a method took."""
 
-    def plan(x, u, r):
-        result = controller.step(x, None, r, u)
+    def __init__(self, owner, name):
+        self.last, self._call = 0.0, getattr(owner, name)
+        setattr(owner, name, self)
+
+    def __call__(self, *arguments):
+        start = time.perf_counter()
+        result = self._call(*arguments)
+        self.last = time.perf_counter() - start
+        return result
+
+
+class Ours:
+    """A plan of one of our controllers; its solve and its preparation, which is for after the input is applied."""
+
+    def __init__(self, system, **options):
+        weights = {"y": Q, "u": 0.0, "du": S}
+        self._controller = NMPC(system, N, weights=weights, terminal=None, y_range=1.0, **options)
+        self.solve, self.prepare = Stopwatch(self._controller._solvers, "solve"), Stopwatch(self._controller, "prepare")
+
+    def __call__(self, x, u, r):
+        result = self._controller.step(x, None, r, u)
         return result.predicted.u, result.ok
-
-    return plan
 
 
 def without_compiler(system):
     found, mpc.compiled.find_compiler = mpc.compiled.find_compiler, lambda: None
     try:
-        return ours(system)
+        return Ours(system)
     finally:
         mpc.compiled.find_compiler = found
 
@@ -170,9 +197,12 @@ def cost_of(system, x, u, r, U):
 
 
 def run(system, plans):
-    """Times in ms (steps, controllers), costs, and whether each said it had solved; the first closes the loop."""
+    """Times in ms (steps, controllers), costs, whether each said it had solved, and times of the PHASES (steps, 4).
+
+    The first closes the loop.
+    """
     rng, order = np.random.default_rng(0), np.random.default_rng(1)
-    x, u, times, costs, solved = np.array(system.x0), np.zeros(2), [], [], []
+    x, u, times, costs, solved, phases = np.array(system.x0), np.zeros(2), [], [], [], []
     low, high = (np.quantile(outputs(system), q, axis=0) for q in (0.1, 0.9))
     for k in range(STEPS):
         if k % HOLD == 0:
@@ -187,8 +217,10 @@ def run(system, plans):
         costs.append([found[n][1] for n in plans])
         solved.append([found[n][2] for n in plans])
         u = np.clip(found[next(iter(plans))][3], system.u_min, system.u_max)
+        plans["prepared"].prepare()
+        phases.append([1e3 * getattr(plans[name], phase).last for name, phase in PHASES.values()])
         x = system.f(x, u).full().ravel()
-    return np.array(times)[SKIP:], np.array(costs)[SKIP:], np.array(solved)[SKIP:]
+    return tuple(np.array(found)[SKIP:] for found in (times, costs, solved, phases))
 
 
 def outputs(system):
@@ -203,11 +235,12 @@ def outputs(system):
 os.environ["RNN_CONTROL_CACHE"] = tempfile.mkdtemp()
 warnings.filterwarnings("ignore", message="The opcua feature is not available")
 makers = {
-    "compiled": ours,
+    "compiled": Ours,
     "no compiler": without_compiler,
-    "real time": lambda system: ours(system, iterations=1),
-    "fatrop": lambda system: ours(system, solver="fatrop"),
-    "our IPOPT": lambda system: ours(system, solver="ipopt"),
+    "at once": lambda system: Ours(system, iterations=1),
+    "prepared": lambda system: Ours(system, iterations=1),
+    "fatrop": lambda system: Ours(system, solver="fatrop"),
+    "our IPOPT": lambda system: Ours(system, solver="ipopt"),
     "plain IPOPT": plain,
 }
 rivals = {"do-mpc": ("do_mpc", do_mpc_rival), "l4casadi": ("l4casadi", l4casadi_rival)}
@@ -223,7 +256,7 @@ for size in SIZES:
         start = time.perf_counter()
         plans[name] = make(system)
         built[name] = time.perf_counter() - start
-    times, costs, solved = run(system, plans)
+    times, costs, solved, phases = run(system, plans)
     excess = (costs - costs.min(1, keepdims=True)) / (1 + costs.min(1, keepdims=True))
     for i, name in enumerate(plans):
         median, p99 = np.median(times[:, i]), np.percentile(times[:, i], 99)
@@ -237,6 +270,13 @@ for size in SIZES:
         row = dict(name=f"{name}, n = {size}", value=median, unit="ms", rival=rival, ratio=ratio, goal=goal, met=met)
         rows += [row, dict(row, name=f"{name}, n = {size}, build", value=built[name], unit="s", ratio=None, goal=None)]
         rows[-1]["met"] = None
+    converged, *parts = np.median(phases, axis=0)
+    for name, median in zip(list(PHASES)[1:], parts, strict=True):
+        goal, ratio = ITERATION.get((name, size)), median / converged
+        met = None if goal is None else bool(ratio <= goal)
+        print(f"n = {size:<3d} {name:42s} {median:9.3f} ms   {ratio:.2f} of a converged solve   goal {goal or '-'}")
+        row = dict(name=f"{name}, n = {size}", value=median, unit="ms", rival="converged solve", ratio=ratio)
+        rows.append(row | dict(goal=goal, met=met))
 acados = "absent" if importlib.util.find_spec("acados_template") is None else "installed, but no adapter is written"
 words = dict.fromkeys(absent, "absent") | {"acados": acados}
 for name, why in words.items():

@@ -15,6 +15,8 @@ RESTING = 1e-7
 # Error of x = f(x, u) at rest; promised decrease that ends the iterations, rounding of the cost, and share of the
 # promised decrease that a step must keep.
 AT_REST, SETTLED, ROUNDING, SUFFICIENT = 1e-12, 1e-16, 1e-13, 1e-4
+# Without the model's curvature steps are slow when the promised decrease falls by less than this factor.
+SLOW = 0.1
 # An input this close to a bound, or closer the nearer the optimum, counts as at it: else it cuts every step short.
 NEAR = 0.1
 STEPS, REST_STEPS, SMALLEST_STEP = 50, 20, 1e-6
@@ -59,7 +61,9 @@ class NearestRest:
     is to rest, else smaller, and where it was last. x follows u. With A, B, C at the
     rest point and E = I - A,
     Z = E^-1 B,  G = C Z,  mu = 2 Q e,  lam = E'^-1 A' C' mu,
-    gradient G' mu,  Hessian 2 G' Q G (rows out of their interval) + [Z; I]' W [Z; I],  W = curve(x, u, lam, mu).
+    gradient G' mu,  Hessian 2 G' Q G (rows out of their interval) + [Z; I]' W [Z; I],  W = curve(x, u, lam, mu), which
+    for long equations is most of the work: with as many outputs wanted at points as inputs it is left out until steps
+    are slow, and computed anew when they are again; with fewer it decides between inputs that are as good for outputs.
     Inputs that the gradient pushes against a bound nearby go there; the others step, cut off by the box. The text of
     c/target.c in Python.
 
@@ -88,13 +92,15 @@ class NearestRest:
         self, x: np.ndarray, u: np.ndarray, asked: Asked, settled: float
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """The rest point after steps until they promise less than `settled`, and whether it will do."""
-        rest, promised = self._settle(x, u, asked), np.inf
+        rest, promised, before, bend = self._settle(x, u, asked), np.inf, np.inf, np.zeros((self.nu, self.nu))
+        is_open = (asked.wanted[:, 0] == asked.wanted[:, 1]).sum() < (asked.high > asked.low).sum()
         for _ in range(STEPS):
             Z = None if rest is None else _solve(np.eye(self.nx) - rest.A, rest.B)
             if rest is None or Z is None:
                 return np.full(self.nx, np.nan), u, False
-            gradient, d = self._step(rest, Z, u, asked)
-            promised = -gradient @ d
+            bend = self._curvature(rest, Z, u) if is_open or promised > SLOW * before else bend
+            gradient, d = self._step(rest, Z, u, asked, bend)
+            before, promised = promised, -gradient @ d
             to = self._search(rest, Z, u, d, gradient, asked)
             if to is None:
                 break
@@ -122,23 +128,30 @@ class NearestRest:
             x = x + dx
         return None
 
-    def _step(self, rest: Rest, Z: np.ndarray, u: np.ndarray, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient, and step of the inputs."""
-        mu, G, pull = np.zeros(self.ny), rest.C @ Z, 2 * self._weights * rest.e
+    def _curvature(self, rest: Rest, Z: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """What the model's second derivatives add to the Hessian."""
+        mu, pull = np.zeros(self.ny), 2 * self._weights * rest.e
         np.add.at(mu, self._counted, pull)
-        out = self._weights * ((rest.e != 0) | (asked.wanted[:, 0] == asked.wanted[:, 1]))
-        w, centre = asked.pull()
-        gradient = G.T @ pull + 2 * w * (u - centre)
         lam = np.linalg.solve((np.eye(self.nx) - rest.A).T, rest.A.T @ (rest.C.T @ pull))
         W = self._curve(rest.x, u, lam, mu)[0].reshape(self.nx + self.nu, -1)
         V = np.vstack([Z, np.eye(self.nu)])
+        return V.T @ W @ V
+
+    def _step(
+        self, rest: Rest, Z: np.ndarray, u: np.ndarray, asked: Asked, bend: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient, and step of the inputs."""
+        G, pull = rest.C @ Z, 2 * self._weights * rest.e
+        out = self._weights * ((rest.e != 0) | (asked.wanted[:, 0] == asked.wanted[:, 1]))
+        w, centre = asked.pull()
+        gradient = G.T @ pull + 2 * w * (u - centre)
         convex = 2 * G.T @ (out[:, None] * G) + 2 * np.diag(w)
         bound = np.where(gradient > 0, asked.low, asked.high)
         near = min(NEAR, np.abs(np.clip(u - gradient, asked.low, asked.high) - u).max())
         free = np.flatnonzero(np.abs(u - bound) > near)
         d = bound - u
         pick = np.ix_(free, free)
-        for H in ((convex + V.T @ W @ V)[pick], convex[pick]):
+        for H in ((convex + bend)[pick], convex[pick]):
             try:
                 L = np.linalg.cholesky(H)
             except np.linalg.LinAlgError:

@@ -48,6 +48,7 @@ class Smoother:
         self._nz, self._W, self._Q, self._sigma = model.nz, W, W @ W.T, sigma
         self._F, self._A, self._H, self._C = (FastCall(f) for f in (model.F, model.A_of, model.H, model.C_of))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def solve(self, seen: Seen, until: float = np.inf) -> Track | None:
         """The optimum; None where it was not found, or not before perf_counter says `until`."""
         at, before = self._play(seen, np.zeros(self._nz + len(seen.us) * self._W.shape[1])), np.inf
@@ -83,7 +84,7 @@ class Smoother:
         return Track(p, z, f, r, float(p @ p + (r**2).sum()))
 
     def _step(self, seen: Seen, at: Track) -> tuple[np.ndarray, float] | None:
-        """The next p, and by how much the linearised problem costs less there; None where numbers are not finite."""
+        """The next p, and by how much the linearised problem costs less there; None where there is none."""
         n, (rows, ny) = self._nz, seen.ys.shape
         # z at p = 0, covariances P of z_i, N of z_i with G' of the rows so far
         zero, P, N, K, b = seen.prior, seen.S @ seen.S.T, np.empty((n, 0)), np.eye(rows * ny), np.empty(at.r.shape)
@@ -99,7 +100,10 @@ class Smoother:
                 zero, P, N = at.f[i] + A @ (zero - z), A @ P @ A.T + self._Q, A @ N
         if not (np.isfinite(K).all() and np.isfinite(b).all() and np.isfinite(at.cost)):
             return None
-        back = cho_solve(cho_factor(K, lower=True), b.ravel())
+        try:
+            back = cho_solve(cho_factor(K, lower=True), b.ravel())
+        except np.linalg.LinAlgError:
+            return None  # a prior so wide that rounding is all that is left of the measurements' errors
         drawn, parts = Cs[-1].T @ back[-ny:], []
         for i in range(rows - 2, -1, -1):
             parts.append(-self._W.T @ drawn)

@@ -1,4 +1,4 @@
-"""Windows of moving horizon estimation without their bounds: Gauss-Newton's method finds the optimum that IPOPT does."""
+"""Windows of moving horizon estimation without bounds: Gauss-Newton's method finds the optimum that IPOPT does."""
 
 import numpy as np
 import pytest
@@ -78,3 +78,20 @@ def test_ipopt_steps_in_where_a_bound_is_met_and_only_there():
         found = [mhe.update([0.0] if k else None, [y]).x[0] for k, y in enumerate([0.0, 0.1, 0.5, 0.6])]
         asked.append(len(count))
     assert asked[0] == 0 and asked[1] > 0 and found[-1] == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_prior_so_wide_that_rounding_hides_the_noise_is_left_to_ipopt():
+    A, C = np.array([[0.9, 0.3], [-0.2, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0 + 1e-9]])
+    mhe = MHE(linear_system(A, np.eye(2), C, 1.0), 1e-6, 0.0, 0.1, window=3, x0_std=1e9)
+    mhe.reset([0.0, 0.0], [0.0, 0.0])
+    found = [mhe.update([0.1, 0.2] if k else None, [0.5, 0.5]).x for k in range(3)]
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("size", [1e200, np.inf, np.nan])
+def test_a_state_that_ran_away_ends_in_an_estimate_and_no_warning(size):
+    mhe = MHE(linear_system([[1.1]], [[0.1]], [[1.0]], 1.0), 0.1, 0.0, 0.1, window=3)
+    mhe.reset([0.0], [0.0])
+    mhe.update(None, [0.0])
+    mhe._behind.z[:] = size
+    assert np.isfinite(mhe.update([0.0], [0.1]).x).all()

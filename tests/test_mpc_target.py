@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from zoo import identified
 
+import mpc.nearest
 from mpc import NMPC, SteadyTarget, linear_system
 from mpc.nearest import Asked
 from mpc.rest import CompiledRest
+from rnn_control import GRU
 
 
 @pytest.mark.parametrize("weights", [{"y": [1.0, 0.2]}, {"y": {"T0": 1.0}}])
@@ -41,3 +43,15 @@ def test_compiled_search_finds_the_targets_of_the_one_in_numpy(factory):
     assert all(ours.ok and ours.reachable == theirs.reachable for ours, theirs in pairs)
     off = max(np.abs((ours.y - theirs.y) / c.scales.y_range).max() for ours, theirs in pairs)
     assert off < 1e-6
+
+
+def test_second_derivatives_are_left_out_where_outputs_decide_and_change_nothing(monkeypatch):
+    system = identified(GRU(1, 3, 4, seed=2)).to_casadi()
+    ours, always = SteadyTarget(system), SteadyTarget(system)
+    near, asked = ours._late[0](), []
+    curve, near._curve = near._curve, lambda *at: asked.append(at) or curve(*at)
+    size = 0.01 * ours.scales.y_range * np.array([1.0, -1.0, 1.0])
+    targets = [ours.solve(ours.scales.y_mid), ours.solve(ours.scales.y_mid + size)]
+    assert len(asked) <= 1 and all(t.ok and not t.reachable for t in targets)
+    monkeypatch.setattr(mpc.nearest, "SLOW", -1.0)
+    assert always.solve(ours.scales.y_mid).u == pytest.approx(targets[0].u, abs=1e-7 * float(ours.scales.u_half[0]))

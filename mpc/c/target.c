@@ -116,9 +116,10 @@ static double settle(const TargetSettings *t, Target *w, Work *work, const doubl
   return INFINITY;
 }
 
-/* gradient and Hessian of the reduced cost at rest (x, u), with and without the model's curvature; 0 if singular */
+/* gradient and Hessian of the reduced cost at rest (x, u), the latter with and without the model's curvature, which is
+   computed anew where steps are slow or outputs leave inputs open; 0 if singular */
 static int reduce(const TargetSettings *t, Target *w, Work *work, const double *x, const double *u, const double *centre,
-                  double (*wanted)[2]) {
+                  double (*wanted)[2], int slow) {
   double mu[NG] = {0}, slope[COUNTED], lam[BX], back[BX] = {0};
   if (!factor_rest(w)) return 0;
   for (int a = 0; a < BU; ++a) {
@@ -134,17 +135,19 @@ static int reduce(const TargetSettings *t, Target *w, Work *work, const double *
     for (int a = 0; a < BU; ++a) w->G[i * BU + a] = dot(BX, w->C[i], w->Z + a * BZ);
     for (int a = 0; a < BU; ++a) w->gradient[a] += w->G[i * BU + a] * slope[i];
   }
-  for (int k = 0; k < BX; ++k) lam[k] = dot(BX, w->J + k * BX, back);
-  lu_solve_transposed(BX, w->M, w->pivot, lam);
-  work->arg[0] = x, work->arg[1] = u, work->arg[2] = lam, work->arg[3] = mu, work->res[0] = work->W;
-  call(work, base_curve);
+  if (slow) {
+    for (int k = 0; k < BX; ++k) lam[k] = dot(BX, w->J + k * BX, back);
+    lu_solve_transposed(BX, w->M, w->pivot, lam);
+    work->arg[0] = x, work->arg[1] = u, work->arg[2] = lam, work->arg[3] = mu, work->res[0] = work->W;
+    call(work, base_curve);
+  }
   for (int a = 0; a < BU; ++a)
     for (int b = 0; b < BU; ++b) {
-      double sum = 2 * pull(t, a) * (a == b), bend = 0;
+      double sum = 2 * pull(t, a) * (a == b), bend = slow ? 0 : w->bend[a * BU + b];
       for (int i = 0; i < t->count; ++i)
         if (w->e[i] != 0 || wanted[i][0] == wanted[i][1]) sum += 2 * weight(t, w, i) * w->G[i * BU + a] * w->G[i * BU + b];
-      for (int k = 0; k < BZ; ++k) bend += w->Z[a * BZ + k] * dot(BZ, work->W + k * BZ, w->Z + b * BZ);
-      w->convex[a * BU + b] = sum, w->curved[a * BU + b] = sum + bend;
+      for (int k = 0; slow && k < BZ; ++k) bend += w->Z[a * BZ + k] * dot(BZ, work->W + k * BZ, w->Z + b * BZ);
+      w->convex[a * BU + b] = sum, w->curved[a * BU + b] = sum + bend, w->bend[a * BU + b] = bend;
     }
   return 1;
 }
@@ -176,11 +179,13 @@ static void choose_step(const TargetSettings *t, const Target *w, const double *
 /* rest (x, u) after steps until they promise less than `settled`: 1 if it will do, 0 if not, -1 if there is no rest */
 static int descend(const TargetSettings *t, Target *w, Work *work, double (*wanted)[2], const double *centre, double *x,
                    double *u, double settled) {
-  double to[BU], d[BU], x_to[BX], promised = INFINITY, cost = settle(t, w, work, u, centre, wanted, x);
+  double to[BU], d[BU], x_to[BX], promised = INFINITY, before = INFINITY, cost = settle(t, w, work, u, centre, wanted, x);
+  int open = t->points < t->found;
+  memset(w->bend, 0, sizeof w->bend);
   for (int turn = 0; turn < STEPS; ++turn) {
-    if (!(cost < INFINITY) || !reduce(t, w, work, x, u, centre, wanted)) return -1;
+    if (!(cost < INFINITY) || !reduce(t, w, work, x, u, centre, wanted, open || promised > SLOW * before)) return -1;
     choose_step(t, w, u, d);
-    promised = -dot(BU, w->gradient, d);
+    before = promised, promised = -dot(BU, w->gradient, d);
     double then = INFINITY, step = 1;
     for (; step > SMALLEST_STEP; step /= 2) {
       double enough = ROUNDING * (1 + cost);

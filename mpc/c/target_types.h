@@ -9,6 +9,6 @@ typedef struct {
 } TargetSettings;
 typedef struct {
   double f[BX], y[COUNTED], e[COUNTED], J[BX * BZ], C[COUNTED][BX], M[BZ * BZ], L[BZ * BZ], Z[BU * BZ], G[COUNTED * BU];
-  double residual[BX + NG], step[BZ], steepest, z[BZ], gradient[BU], convex[BU * BU], curved[BU * BU];
+  double residual[BX + NG], step[BZ], steepest, z[BZ], gradient[BU], convex[BU * BU], curved[BU * BU], bend[BU * BU];
   int pivot[BZ];
 } Target;
