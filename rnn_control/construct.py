@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import accumulate, pairwise, starmap
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from .certify import TRAINABLE, condition
 from .contract import roomiest_method
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
 from .loops import where_possible
-from .model import Model, Params, PullBack
+from .model import Model, Params, PullBack, pull_back
 from .wrapped import Wrapped
 
 SOFTNESS = 0.05
@@ -61,9 +62,10 @@ class Contracting(Wrapped):
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
-        self.names, self.calls, self.compiled, self.last = list(self.free()), 0, None, 1.0
+        self.box, self.names = self.input_box(), list(self.free())
+        self.calls, self.compiled, self.last = 0, None, 1.0
         self.sizes = [v.numel() for v in self.free().values()]
-        self.is_shrunk = np.repeat([name in model.recurrent for name in self.names], self.sizes)
+        self.parts = dict(zip(self.names, starmap(slice, pairwise(accumulate(self.sizes, initial=0))), strict=True))
         self.start_scale()
         if not self.is_met(0.0, self.log_scale) and not self.is_met(0.0, self.safe_scale()):
             raise ValueError(f"{model.kind}: the {self.method} condition has no rate {rate} even without recurrence")
@@ -86,7 +88,7 @@ class Contracting(Wrapped):
 
     @torch.no_grad()
     def is_met(self, s: float, log_scale: Tensor) -> bool:
-        return bool(self.excess(s, self.input_box(), log_scale, *self.free().values()) <= 0)
+        return bool(self.excess(s, self.box, log_scale, *self.free().values()) <= 0)
 
     @torch.no_grad()
     def start_scale(self) -> None:
@@ -99,7 +101,7 @@ class Contracting(Wrapped):
         """Scale of the weighted condition by the power iteration; empty for another condition."""
         if self.method != "weighted":
             return torch.ones(0, dtype=torch.float64)
-        return condition(self.inner, self.shrunk(s, self.free()), self.input_box(), self.property, self.method).scale
+        return condition(self.inner, self.shrunk(s, self.free()), self.box, self.property, self.method).scale
 
     @torch.no_grad()
     def safe_scale(self) -> Tensor:
@@ -107,31 +109,39 @@ class Contracting(Wrapped):
         scale = self.best_scale(0.0).log()
         if self.method != "weighted" or self.is_met(0.0, scale):
             return scale
-        system = self.inner.comparison(self.shrunk(0.0, self.free()), self.input_box())
+        system = self.inner.comparison(self.shrunk(0.0, self.free()), self.box)
         return level_weights(system, self.rate - min(self.rate, 1 - self.rate) / 2).log()
 
     def located(self, free: dict[str, Tensor], excess: Excess, near: float) -> tuple[float, Callable[[], np.ndarray]]:
         """s(theta), and its slopes in `log_scale` and the parameters, flat, by the implicit function theorem."""
-        box, is_own = self.input_box(), True
-        excess.at(box, self.log_scale, *free.values())
+        is_own = True
+        excess.at(self.box, self.log_scale, *free.values())
         s = largest(excess, near)
         if math.isnan(s):  # the trained scale proves nothing, whatever the recurrence
-            excess.at(box, self.safe_scale(), *free.values())
+            excess.at(self.box, self.safe_scale(), *free.values())
             s, is_own = max(0.0, largest(excess)), False
 
         def slopes() -> np.ndarray:
             if not 0 < s < 1:
-                return np.zeros(len(self.log_scale) + len(self.is_shrunk))
+                return np.zeros(len(self.log_scale) + sum(self.sizes))
             excess(s)
-            slope, *_, found = np.split(excess.slopes(), [1, 1 + len(box)])
+            every = excess.slopes()
+            found = every[1 + len(self.box) :] / -max(every[0], 1e-12)
             found[: len(self.log_scale)] *= is_own
-            return found / -max(float(slope[0]), 1e-12)
+            return found
 
         return s, slopes
 
     def implicit(self, free: dict[str, Tensor], s: float, slopes: Callable[[], np.ndarray]) -> Tensor:
-        """s, for torch to differentiate."""
-        return Implicit.apply(s, slopes() if torch.is_grad_enabled() else None, self.log_scale, *free.values())
+        """s, for torch to differentiate; a number where nothing that is trained has any influence on it.
+
+        As in an ESN without feedback: nobody needs the gradient in its reservoir then.
+        """
+        found = slopes() if torch.is_grad_enabled() else None
+        is_trained = np.repeat([v.requires_grad for v in free.values()], self.sizes)
+        if found is not None and 0 < s < 1 and not len(self.log_scale) and not found[is_trained].any():
+            return torch.tensor(s, dtype=torch.float64)
+        return Implicit.apply(s, found, self.log_scale, *free.values())
 
     def factor(self) -> Tensor:
         """s(theta), to the last bit the same whatever came before: hashes of weights depend on it."""
@@ -142,7 +152,7 @@ class Contracting(Wrapped):
         """Compiled once that pays and where it can be."""
         self.calls += 1
         if self.calls == PAYS:
-            parameters = (self.input_box(), self.log_scale, *self.free().values())
+            parameters = (self.box, self.log_scale, *self.free().values())
             self.compiled = where_possible(lambda: CompiledExcess(self.excess, *parameters))
         return self.compiled or TracedExcess(self.excess)
 
@@ -157,24 +167,32 @@ class Contracting(Wrapped):
     def linearised(self) -> tuple[Params, PullBack]:
         """The factor to TOLERANCE, from the last one on, by compiled code that the optimiser calls.
 
-        Without torch where the cell's explicit parameters are its free ones.
+        Torch differentiates no more than the cell's own way from free parameters to explicit ones, if it has one.
         """
-        free, own = self.free(), self.inner.theta()
+        inner, free = self.inner, self.free()
         s, slopes = self.located(free, self.compiled_excess(), self.last)
         self.last = s
-        if self.compiled is None or not all(own.get(k) is v for k, v in free.items()):
+        if self.compiled is None or next(inner.parameters()).dtype != torch.float64:
             return self.with_pull_back(self.explicit(self.implicit(free, s, slopes)))
-        values = np.concatenate([v.detach().numpy().ravel() for v in free.values()])
-        scales = np.where(self.is_shrunk, s, 1.0)
-        parts = torch.from_numpy(values * scales).split(self.sizes)
-        p = Params({k: part.view(v.shape) for part, (k, v) in zip(parts, free.items(), strict=True)})
+        leaves = {k: v.detach() for k, v in free.items()}
+        shrunk = {k: leaves[k] for k in inner.recurrent}
+        leaves |= {k: s * v for k, v in shrunk.items()}
+        if type(inner).theta is Model.theta:
+            p = Params(leaves)
+        else:
+            p = functional_call(inner, {k: v.requires_grad_(True) for k, v in leaves.items()}, ())
+        pull = pull_back(p, list(leaves.values()))
 
         def back(grads: dict[str, np.ndarray]) -> np.ndarray:
-            g = np.concatenate([grads[k].ravel() if k in grads else np.zeros(v.numel()) for k, v in free.items()])
-            bars = slopes() * (g @ (self.is_shrunk * values))
-            bars[-len(g) :] += scales * g
+            g, slope = pull(grads), 0.0
+            for name, v in shrunk.items():
+                part = g[self.parts[name]]
+                slope += part @ v.numpy().ravel()
+                part *= s
+            found = slope * slopes() if slope else np.zeros(len(self.log_scale) + len(g))
+            found[len(found) - len(g) :] += g
             trained = [v.requires_grad for v in (self.log_scale, *free.values())]
-            return bars if all(trained) else bars[np.repeat(trained, [len(self.log_scale), *self.sizes])]
+            return found if all(trained) else found[np.repeat(trained, [len(self.log_scale), *self.sizes])]
 
         return p, back
 

@@ -12,7 +12,7 @@ from torch.func import functionalize, vjp
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from .library import Library, native
+from .library import Library, Places, native
 from .loops import Loops
 
 TOLERANCE = 1e-9
@@ -139,19 +139,21 @@ class CompiledExcess:
             slopes=loops.text(lambda key: key not in (0, *wanted) and (key in varying or isinstance(key, int))),
         )
         library = Library(Path(__file__).with_name("leading.c").read_text() + text)
-        self.functions, self.s = library.functions, np.zeros(())
+        self.functions, self.places = library.functions, Places()
         self.memory, self.out = np.zeros(loops.memory), np.zeros(sum(loops.sizes))
-        self.values, self.arguments = [self.s], list[Any]()
+        self.cell = np.zeros(())  # where the compiled code reads s
+        self.at(*parameters)
 
     def at(self, *parameters: Tensor) -> "CompiledExcess":
-        self.values = [self.s, *(a.detach().contiguous() for a in parameters)]
-        self.arguments = [native(a) for a in (self.memory, self.values, self.out)]
+        self.s, values = math.nan, [torch.from_numpy(self.cell), *parameters]
+        self.arguments = native(self.memory), self.places(values), native(self.out)
         self.functions.prepare(*self.arguments)
         return self
 
     def __call__(self, s: float) -> float:
-        self.s[...] = s
-        self.functions.excess(*self.arguments)
+        if s != self.s:
+            self.s, self.cell[...] = s, s
+            self.functions.excess(*self.arguments)
         return float(self.out[0])
 
     def slopes(self) -> np.ndarray:

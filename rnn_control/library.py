@@ -36,6 +36,21 @@ class Library:
         self.spare.append((work, start))
 
 
+class Places:
+    """Addresses of tensors for compiled code, looked up again only where one of them has moved."""
+
+    def __init__(self):
+        self.addresses, self.values, self.native = list[int](), list[Tensor](), native([])
+
+    def __call__(self, values: list[Tensor]):
+        addresses = [v.data_ptr() for v in values]
+        if addresses != self.addresses:
+            self.values = [v.detach().contiguous() for v in values]  # kept, so that the memory is nobody else's
+            self.native = native(self.values)
+            self.addresses = addresses if all(v.is_contiguous() for v in values) else []
+        return self.native
+
+
 def native(a):
     if isinstance(a, list):
         return (ctypes.c_void_p * len(a))(*map(address, a))

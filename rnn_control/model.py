@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import casadi as ca
@@ -76,22 +76,7 @@ class Model(nn.Module, ABC):
 
     def with_pull_back(self, p: Params) -> tuple[Params, PullBack]:
         """p, which torch made of the free parameters, and the transpose of its derivative."""
-        free = [v for v in self.parameters() if v.requires_grad]
-
-        def back(grads: dict[str, np.ndarray]) -> np.ndarray:
-            bars = {id(v): np.zeros(v.shape) for v in free}
-            made = {k: g for k, g in grads.items() if not p[k].is_leaf and g.any()}
-            if made:
-                flat = torch.cat([p[k].flatten() for k in made])
-                weights = torch.from_numpy(np.concatenate([g.ravel() for g in made.values()]))
-                slopes = torch.autograd.grad(flat, free, weights, materialize_grads=True)
-                bars = {id(v): slope.numpy() for v, slope in zip(free, slopes, strict=True)}
-            for k, g in grads.items():
-                if p[k].is_leaf:
-                    bars[id(p[k])] = bars[id(p[k])] + g
-            return np.concatenate([bar.ravel() for bar in bars.values()])
-
-        return p, back
+        return p, pull_back(p, [v for v in self.parameters() if v.requires_grad])
 
     def forward(self) -> Params:
         """Calling a model gives its explicit parameters (what torch.func.functional_call needs)."""
@@ -141,6 +126,24 @@ class Model(nn.Module, ABC):
         system = self.comparison(p, u_max)
         M = system.N @ seen.M.abs()
         return Comparison(lambda v: system.T(v[seen.own]) + M @ v, system.N.new_zeros(self.nx, len(seen.C)))
+
+
+def pull_back(p: Params, free: Sequence[Tensor]) -> PullBack:
+    """The transpose of the derivative of p, which torch made of `free`."""
+
+    def back(grads: dict[str, np.ndarray]) -> np.ndarray:
+        bars, made = dict[int, np.ndarray](), {k: g for k, g in grads.items() if not p[k].is_leaf and g.any()}
+        if made:
+            flat = torch.cat([p[k].flatten() for k in made])
+            weights = torch.from_numpy(np.concatenate([g.ravel() for g in made.values()]))
+            slopes = torch.autograd.grad(flat, free, weights, materialize_grads=True)
+            bars = {id(v): slope.numpy() for v, slope in zip(free, slopes, strict=True)}
+        for k, g in grads.items():
+            if p[k].is_leaf:
+                bars[id(p[k])] = bars[id(p[k])] + g if id(p[k]) in bars else g
+        return np.concatenate([bars[id(v)].ravel() if id(v) in bars else np.zeros(v.numel()) for v in free])
+
+    return back
 
 
 def map_arrays(p: Params) -> Params:

@@ -11,7 +11,7 @@ from torch.func import functionalize, vjp
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from .certify import condition
-from .library import Library
+from .library import Library, Places, native
 from .loops import Loops, where_possible
 from .model import Model, Params
 
@@ -96,12 +96,12 @@ class CompiledPenalty:
         ends = pairwise(accumulate(loops.sizes, initial=0))
         _, self.slope, *parts = (slice(*ab) for ab in ends)
         self.parts = [(name, part, tuple(p[name].shape)) for name, part in zip(wrt, parts, strict=True)]
-        self.size, self.memory = sum(loops.sizes), 8 * loops.memory
+        self.out, self.memory = sum(loops.sizes), np.zeros(loops.memory)
+        self.log_scale, self.places = torch.zeros_like(log_scale), Places()
         norms = Path(__file__).with_name("leading.c").read_text()
-        self.library = Library(norms + SOURCE.format(statements=loops.text()))
+        self.evaluate = Library(norms + SOURCE.format(statements=loops.text())).functions.evaluate
 
     def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
-        out = np.empty(self.size)
-        values = [*self.fixed, *(v.contiguous() for v in p.values()), np.ascontiguousarray(log_scale)]
-        self.library.call("evaluate", self.memory, values, out)
+        self.log_scale.numpy()[:], out = log_scale, np.empty(self.out)
+        self.evaluate(native(self.memory), self.places([*self.fixed, *p.values(), self.log_scale]), native(out))
         return Cost(float(out[0]), {name: out[part].reshape(of) for name, part, of in self.parts}, out[self.slope])

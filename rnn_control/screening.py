@@ -42,8 +42,9 @@ class Screening:
     each step; their initial states are trained along.
     A condition that has to be enforced is a penalty here. What is kept of each start is its best iterate among those
     that meet the condition, and no result yet: `fit` goes on from there, and everything it says is its own.
-    A step goes through all starts and windows at once, but through the samples of a window one by one. On a CPU, and
-    for small models, the compiled kernels of `fit` do the same in a tenth of the time (benchmarks/batch_speed.py).
+    A step goes through all starts and windows at once, but through the samples of a window one by one. On a CPU
+    the compiled kernels of `fit` do the same for small models in less than a tenth of the time
+    (benchmarks/batch_speed.py).
     Raises ValueError for a device that torch does not have, another dtype, or numbers that are not positive.
     """
 

@@ -11,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 from zoo import ZOO, randomised
 
-from rnn_control import GRU, LSTM, Cascade, Contracting, construct
+from rnn_control import ESN, GRU, LSTM, Cascade, Contracting, construct
 from rnn_control.certify import weights_hash
 from rnn_control.factor import CompiledExcess, TracedExcess, largest
 from rnn_control.lure import ROOM, positive
@@ -99,6 +99,31 @@ def test_compiled_construction_is_that_of_torch(kind):
     for name, value in p.items():
         assert_allclose(q[name].detach(), value.detach(), rtol=1e-8)
     assert_allclose(found, gradient, rtol=1e-6, atol=1e-6 * abs(gradient).max())
+
+
+def test_compiled_construction_sees_parameters_that_changed_or_moved():
+    model, other = outside("gru"), outside("gru", spread=1.0)
+    model.compiled = CompiledExcess(model.excess, *parameters(model))
+    model.linearised()
+    for move in (model.load_state_dict, lambda new: model.load_state_dict(new, assign=True)):
+        for state in (other.state_dict(), outside("gru", spread=0.6).state_dict()):
+            move({k: v.t().contiguous().t() for k, v in state.items()})  # other strides, the same values
+            expected = outside("gru")
+            expected.load_state_dict(state)
+            for found, wanted in zip(pulled(model), pulled(expected), strict=True):
+                if isinstance(found, dict):
+                    found, wanted = (torch.cat([v.detach().flatten() for v in p.values()]) for p in (found, wanted))
+                assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("feedback", [0.0, 0.3])
+def test_reservoir_needs_a_gradient_only_where_the_readout_counts_in_its_factor(feedback):
+    """Theorem 17 (c): with feedback the factor depends on what is trained, and so does the reservoir."""
+    model = Contracting(ESN(2, 1, 4, feedback=feedback), method="published")
+    with torch.no_grad():
+        model.inner.Wx.mul_(3)
+    assert 0 < model.factor().item() < 1
+    assert model.theta().Wx.requires_grad == (feedback > 0)
 
 
 @pytest.mark.parametrize("kind", ["gru", "ren", "lipschitz_ren", "lipschitz_rnn"])
