@@ -68,10 +68,13 @@ class Channels(NamedTuple):
         return self._replace(F=self.F[:, :n], p=self.p[:, :n])
 
 
-def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray) -> Channels:
-    """The channels of a model for |x| <= box (inf: unbounded) and |u| <= u_max."""
+def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray, sign=np.positive) -> Channels:
+    """The channels of a model for |x| <= box (inf: unbounded) and |u| <= u_max.
+
+    sign: np.abs for the sizes of the sums behind F and p instead, of which rounding may have taken a share.
+    """
     nx, nu = model.nx, model.nu
-    tape, eye = Tape(nx + nu), np.eye(nx + nu, nx + nu + 1)
+    tape, eye = Tape(nx + nu, sign), np.eye(nx + nu, nx + nu + 1)
     x = Increment(tape, -box[:, None], box[:, None], eye[:nx])
     u = Increment(tape, -u_max[:, None], u_max[:, None], eye[nx:])
     names = {identifier(k): v.detach().double() for k, v in p.items()}
@@ -102,7 +105,8 @@ class Tape:
     The difference of the constant 1 is zero; its column makes a channel where the checker has one.
     """
 
-    def __init__(self, constant: int):
+    def __init__(self, constant: int, sign=np.positive):
+        self.sign = sign
         self.start, self.rows, self.ranges, self.kept, self.groups = constant + 1, [], [], [], []
         self.one = np.eye(1, self.start, constant)
 
@@ -111,7 +115,7 @@ class Tape:
         n = max(len(p), len(lo))
         p, lo, hi = (np.broadcast_to(a, (n, a.shape[1])) for a in (p, lo, hi))
         is_channel = p.any(1) & (lo != hi)[:, 0]
-        q = np.where(p.any(1, keepdims=True) & ~is_channel[:, None], np.where(lo == hi, lo, 0) * p, 0.0)
+        q = np.where(p.any(1, keepdims=True) & ~is_channel[:, None], self.sign(np.where(lo == hi, lo, 0)) * p, 0.0)
         first = self.start + len(self.rows)
         self.groups += [len(self.kept)] * is_channel.sum()
         self.kept += list(is_channel)
@@ -149,7 +153,9 @@ class Increment(ops.Value):
     def __add__(self, other) -> "Increment":
         if not isinstance(other, Increment):
             c = _array(other)
-            return Increment(self.tape, *_outwards([self.lo + c, self.hi + c]), _sum(self.L, c * self.tape.one))
+            return Increment(
+                self.tape, *_outwards([self.lo + c, self.hi + c]), _sum(self.L, self.tape.sign(c) * self.tape.one)
+            )
         ends = _outwards([self.lo + other.lo, self.hi + other.hi])
         return Increment(self.tape, *ends, _sum(self.L, other.L))
 
@@ -159,7 +165,7 @@ class Increment(ops.Value):
             L = _sum(other.scaled(self.lo, self.hi), self.scaled(other.lo, other.hi))
         else:
             c = _array(other)
-            ends, L = [_times(c, self.lo), _times(c, self.hi)], c * self.L
+            ends, L = [_times(c, self.lo), _times(c, self.hi)], self.tape.sign(c) * self.L
         return Increment(self.tape, *_outwards(ends), L)
 
     def __rmatmul__(self, W) -> "Increment":
@@ -167,7 +173,7 @@ class Increment(ops.Value):
         low, high = np.minimum(W, 0)[:, :, None], np.maximum(W, 0)[:, :, None]
         terms = [_times(high, a) + _times(low, b) for a, b in ((self.lo, self.hi), (self.hi, self.lo))]
         lo, hi = (t.sum(1) + r * abs(t).sum(1) for t, r in zip(terms, (-ROUNDING, ROUNDING), strict=True))
-        return Increment(self.tape, lo, hi, W @ self.L)
+        return Increment(self.tape, lo, hi, self.tape.sign(W) @ self.L)
 
     __radd__, __rmul__ = __add__, __mul__
 

@@ -50,13 +50,13 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
     return bound._replace(multipliers=torch.from_numpy(multipliers))
 
 
-def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Channels | None:
-    """The channels of a model; None if a parameter is not finite, a product has no bound, or f is none of channels."""
+def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None, sign=np.positive) -> Channels | None:
+    """The channels of a model, see `trace`; None if a parameter is not finite, a product unbounded, or f not one."""
     if not all(torch.isfinite(v).all() for v in p.values()):
         return None
     radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
     try:
-        c = trace(model, p, radius, u_max.detach().numpy())
+        c = trace(model, p, radius, u_max.detach().numpy(), sign)
     except NotChecked:
         return None
     return c if all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)) else None

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bounds import Comparison, perron_weights
+from .bounds import ROUNDING, Comparison, perron_weights
 from .channels import Channels
 from .lmi import bounded_channels
 from .model import Model, Params
@@ -14,6 +14,7 @@ INVARIANT = 1 + 1e-12
 
 
 @torch.no_grad()
+@np.errstate(all="ignore")  # numbers too large prove nothing
 def sharpest_comparison(model: Model, p: Params, u_max: Tensor, region: Tensor | None) -> Comparison:
     """The comparison system of the better rate: that of the class, or that of the channels.
 
@@ -22,11 +23,13 @@ def sharpest_comparison(model: Model, p: Params, u_max: Tensor, region: Tensor |
     """
     own = model.comparison(p, u_max)
     box = own.state_box if region is None else region
-    c = bounded_channels(model, p, u_max, box)
-    if c is None or box is not None and not (c.image <= INVARIANT * box.numpy()).all():
+    c, sums = (bounded_channels(model, p, u_max, box, sign) for sign in (np.positive, np.abs))
+    if c is None or sums is None or len(sums.p) != len(c.p):
         return own
-    found = of_channels(c, box, torch.ones(model.nx, dtype=torch.float64))
-    found = of_channels(c, box, perron_weights(found))
+    if box is not None and not (c.image <= INVARIANT * box.numpy()).all():
+        return own
+    found = of_channels(c, sums, box, torch.ones(model.nx, dtype=torch.float64))
+    found = of_channels(c, sums, box, perron_weights(found))
 
     def rate(system: Comparison) -> float:
         w = perron_weights(system)
@@ -35,17 +38,18 @@ def sharpest_comparison(model: Model, p: Params, u_max: Tensor, region: Tensor |
     return min(own, found, key=rate)
 
 
-def of_channels(c: Channels, box: Tensor | None, w: Tensor) -> Comparison:
+def of_channels(c: Channels, sums: Channels, box: Tensor | None, w: Tensor) -> Comparison:
     """|dx+| <= max(L |dx|, H |dx|) + N |du|, for pairs of trajectories in the box on which c was traced.
 
     In c centred, q_k = theta_k p_k with |theta_k| <= 1, each |q_k| is at most |p_k|. In each row of dx+ one channel is
     put at the two ends of its theta instead, and L and H are what they give: the one for which the row is least at w.
-    Where an operation gives a row several channels none of them is: the checker does not try that either.
+    Where an operation gives a row several channels none of them is: the checker does not try that either. The share of
+    `sums`, see `trace`, that rounding may have taken is added.
     """
-    c, at_w = c.centred(), w.numpy()
+    lost, c, at_w = ROUNDING * eliminated(sums)[1], c.centred(), w.numpy()
     n, K = len(c.F), len(c.p)
     inner = slice(n, n + K)
-    most = np.zeros((K, c.F.shape[1] - K))  # of |q| over (|dx|; |du|)
+    most, _ = eliminated(c)
 
     def sizes(rows: np.ndarray) -> np.ndarray:
         return np.delete(abs(rows), inner, 1) + abs(rows[:, inner]) @ most
@@ -53,8 +57,6 @@ def of_channels(c: Channels, box: Tensor | None, w: Tensor) -> Comparison:
     def level(low: np.ndarray, high: np.ndarray) -> np.ndarray:
         return np.maximum(low[:, :n] @ at_w, high[:, :n] @ at_w)
 
-    for k in range(K):
-        most[k] = sizes(c.p[k : k + 1])[0]
     low, high = sizes(c.F), sizes(c.F)
     for k in range(K):
         if ((c.F[:, inner][:, c.group == c.group[k]] != 0).sum(1) > 1).any():
@@ -65,5 +67,16 @@ def of_channels(c: Channels, box: Tensor | None, w: Tensor) -> Comparison:
         ends = sizes(rest - swing), sizes(rest + swing)
         is_less = level(*ends) < level(low[rows], high[rows])
         low[rows[is_less]], high[rows[is_less]] = (end[is_less] for end in ends)
+    low, high = low + lost, high + lost
     L, H, N = (torch.from_numpy(a.copy()) for a in (low[:, :n], high[:, :n], np.maximum(low, high)[:, n:]))
     return Comparison(lambda v: torch.maximum(L @ v, H @ v), N, box)
+
+
+def eliminated(c: Channels) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of |q| (K, nx + nu) and |dx+| (nx, nx + nu) over (|dx|; |du|)."""
+    n, K = len(c.F), len(c.p)
+    inner, steepest = slice(n, n + K), np.maximum(abs(c.lo), abs(c.hi))
+    most = np.zeros((K, c.F.shape[1] - K))
+    for k, row in enumerate(abs(c.p)):
+        most[k] = steepest[k] * (np.delete(row, inner) + row[inner] @ most)
+    return most, np.delete(abs(c.F), inner, 1) + abs(c.F[:, inner]) @ most

@@ -5,7 +5,7 @@ import pytest
 import torch
 from zoo import ZOO, identified, randomised
 
-from rnn_control import GRU, LSTM, certify
+from rnn_control import GRU, LSTM, Cascade, certify
 from rnn_control.bounds import perron_weights, weighted_bound
 from rnn_control.contract import contract
 from rnn_control.lmi import bounded_channels
@@ -24,7 +24,9 @@ def test_comparison_of_channels_bounds_every_step(name, share):
     model, rng = randomised(ZOO[name](2, 2, 3), 1, 0.5), np.random.default_rng(0)
     p, u_max = model.theta(), share * model.input_box()
     box = share * torch.nan_to_num(model.state_box(p, u_max), posinf=3.0)
-    system = of_channels(bounded_channels(model, p, u_max, box), box, torch.ones_like(box))
+    system = of_channels(
+        *(bounded_channels(model, p, u_max, box, s) for s in (np.positive, np.abs)), box, torch.ones_like(box)
+    )
     xa, xb = (box[:, None] * torch.from_numpy(rng.choice([-1, 1, 0.3], (model.nx, 500))) for _ in range(2))
     ua, ub = (u_max[:, None] * torch.from_numpy(rng.choice([-1, 1, 0.3], (model.nu, 500))) for _ in range(2))
     for end in (xb, 0.999 * xa + 0.001 * xb):
@@ -78,3 +80,18 @@ def test_gains_of_a_smaller_box_bound_outputs_that_stay_in_it():
     spread = abs(np.subtract(*(physical.states(u, x0)[1] for u, x0 in zip((ua, ub), starts, strict=True))))[200:]
     assert certificate.holds and (spread.max(0) <= np.array(certificate.gain) @ abs(ua - ub).max(0)).all()
     assert (np.array(certificate.gain) < usual.gain).all()
+
+
+def test_sums_that_cancel_leave_what_rounding_may_have_taken():
+    """A series whose first read-out is 1e9 and -1e9 of the same, which the second block adds up."""
+    model = randomised(Cascade(GRU(1, 2, 2), GRU(2, 1, 2)), 1, 0.1)
+    p, u_max = model.theta(), model.input_box()
+    with torch.no_grad():
+        p["0.C"].mul_(1e9)
+        p["0.C"][1], p["1.Wz"][:, 1] = -p["0.C"][0], p["1.Wz"][:, 0]
+        for name in ("Wr", "Wf"):
+            p[f"1.{name}"].zero_()
+    c, sums = (bounded_channels(model, p, u_max, model.state_box(p, u_max), sign) for sign in (np.positive, np.abs))
+    only_first = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+    handed_on = of_channels(c, sums, None, only_first).T(only_first)[2:]
+    assert (handed_on > 1e9 * 2**-53).all() and (handed_on < 1e-2).all()
