@@ -12,18 +12,19 @@ STEPS = 3
 def finish(found: Found, held: list[np.ndarray]) -> Found:
     """STEPS from the best iterate on the training samples and those that were `held` from them, which judge no more.
 
-    held: weights (T, ny), as `hold_out` took them away; none, and all stays as it is. Of the steps, the last counts
-    before one that explains all samples less well than the iterate: the large parameters of a linear start lead there,
-    for the prior shrinks them at any price. A Ctrl-C ends the steps.
+    held: weights (T, ny), as `hold_out` took them away; none, and all stays as it is. So it does where the iterate is a
+    linear model as such: that one was trained on all samples, and every step from it was judged to be worse. Of the
+    steps, the last counts before one that explains all samples less well than the iterate. A Ctrl-C ends the steps.
     """
     objective, tracker, interrupted = found
-    if interrupted or tracker.best is None or not held:
+    if interrupted or tracker.best is None or not held or tracker.best_iteration in tracker.linear:
         return found
     for w, kept in zip(objective.weights, held, strict=True):
         w += kept
     followed = [tracker.best]
     try:
         objective.reweigh(tracker.best)
+        objective.expect(None)
         objective.settle(tracker.best, 1.0)
         objective(tracker.best)
         allowed = objective.error

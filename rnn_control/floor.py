@@ -59,6 +59,8 @@ def climb(floor: Floor, tracker: Tracker, drawn: dict[str, Tensor], polish: int,
             if v is None:
                 return False
             tracker(v, objective(v)[0])
+            if tracker.rows[-1][1] <= (1 + EXACT) * floor.error:
+                tracker.linear.add(len(tracker.rows) - 1)
             if tracker.rows[-1][1] < nearest:
                 near, nearest = system, tracker.rows[-1][1]
         if nearest <= floor.error:

@@ -95,6 +95,7 @@ class Tracker:
 
     deepest: the iterate that fits the training samples best, where nothing is enforced; else None.
     budget: how many iterates it judges at most, beside those of an earlier search in `earlier`.
+    linear: iterations that are the linear model of the records, those samples included that were kept to judge.
     """
 
     objective: Objective
@@ -107,6 +108,7 @@ class Tracker:
     best_error: float = np.inf
     deepest: np.ndarray | None = None
     least_loss: float = np.inf
+    linear: set[int] = field(default_factory=set)
 
     def __post_init__(self, earlier):
         self.rows, self.best_iteration, self.total = list(earlier), len(earlier), self.budget + len(earlier)

@@ -22,13 +22,14 @@ LARGEST_NOISE = 0.02
 
 
 class Objective:
-    """J(v) = mean w (yhat - y)^2 + penalty |max(0, excess)|^2 + prior noise / N |theta|^2.
+    """J(v) = mean w (yhat - y)^2 + penalty |max(0, excess)|^2 + prior noise / N |theta / spread|^2.
 
     w: the samples' weights times 1 / s_j for output j, of mean one over the outputs; s_j is the error that was left at
     the last `settle`. Stages of it end where sum_j s_j is least: the best mean FIT, which no output of much noise or of
     another kind of plant decides alone.
     v = (theta, log scale, x0), all in one flat vector. The last term is the maximum a posteriori one: N scored samples
-    with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance 1 / prior.
+    with errors of variance `noise` (the mean squared error at the last `settle`), parameters of variance
+    spread^2 / prior: see `expect`.
 
     held: weights of the samples that are kept from the training, (T, ny) a record; `weighting` judges these, too.
     excess: see Bound.excess; theta: the free parameters; log scale: logarithms of the weights of a weighted condition,
@@ -54,14 +55,17 @@ class Objective:
         self.starts, self.limits = starts, limits or {}
         self.input_box = model.input_box()
         self.violation = None if property is None or self.is_free else Penalty(model, property, method, margin)
-        self.decay, self.error = 0.0, np.inf  # the error: root mean square at the last point evaluated
+        self.spread, self.decay = np.ones(self.n_theta), 0.0
+        self.error = np.inf  # root mean square at the last point evaluated
 
     def on(self, data: Batch) -> "Objective":
         """The same objective, and the same v, for a part of every record."""
-        return Objective(
+        part = Objective(
             self.model, self.kernel, data, property=self.property, method=self.method, margin=self.margin,
             starts=self.starts, prior=self.prior, prior_x0=self.prior_x0, weighting=self.weighting, limits=self.limits,
         )  # fmt: skip
+        part.spread = self.spread
+        return part
 
     def reweigh(self, v: np.ndarray) -> None:
         """Weights of the samples from their errors at v, where a weighting was asked for."""
@@ -94,6 +98,13 @@ class Objective:
         loss, _, _ = self.kernel.loss_grad(self.model.theta(), self.initial_states(v), self.data)
         total = sum(float(w.sum()) for w in self.data.w)
         self.penalty, self.decay = penalty, self.prior * min(loss / total, LARGEST_NOISE) / total
+
+    def expect(self, v: np.ndarray | None) -> None:
+        """The prior's spread: one, or a parameter's size in a linear start v where that is larger.
+
+        Such a start reads small states by a C of 1e4 and more, which a prior of variance one would shrink at any price.
+        """
+        self.spread = np.ones(self.n_theta) if v is None else np.maximum(1.0, abs(v[: self.n_theta]))
 
     def start(self) -> np.ndarray:
         """v of the model as it is, inside the box: weights from the power iteration, records at rest."""
@@ -158,13 +169,14 @@ class Objective:
             value, g_scale = value + self.penalty * cost.value, self.penalty * cost.log_scale
             grads = {name: g + self.penalty * cost.p[name] for name, g in grads.items()}
         self.error = (loss / total) ** 0.5
-        theta = v[: self.n_theta]
+        theta = v[: self.n_theta] / self.spread
         value += self.decay * float(theta @ theta)
         g_x0 = np.zeros_like(x0)
         g_x0[pick] = x_grads / total
         value += self.prior_x0 * float((x0[pick] ** 2).mean())
         g_x0[pick] += 2 * self.prior_x0 * x0[pick] / x0[pick].size
-        return value, np.concatenate([back(grads) + 2 * self.decay * theta, g_scale, self.starts.back(g_x0)])
+        g_theta = back(grads) + 2 * self.decay * theta / self.spread
+        return value, np.concatenate([g_theta, g_scale, self.starts.back(g_x0)])
 
     def gauss_newton(self, v: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """J, its gradient, and the Gauss-Newton approximation of its Hessian: J'J of everything that is squared."""
@@ -179,7 +191,7 @@ class Objective:
         H = np.zeros((len(v), len(v)))
         H[np.ix_(seen, seen)] = np.block([[T.T @ squares[:m, :m] @ T, cross], [cross.T, own]])
         H *= 2 / total
-        H[range(n), range(n)] += 2 * self.decay
+        H[range(n), range(n)] += 2 * self.decay / self.spread**2
         slopes = self.penalty_slopes(v)
         return value, gradient, H + 2 * self.penalty * slopes.T @ slopes
 

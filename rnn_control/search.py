@@ -56,6 +56,7 @@ def optimise(
     """
     v = objective.start() if start is None else start
     try:
+        objective.expect(start)
         objective.settle(v, 1.0)
         tracker(v, objective(v)[0])
         rng = np.random.default_rng(seed)

@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
 
 from rnn_control import ESN, GRU, MODELS, Experiment, fit
 from rnn_control.kernel import Batch, make_kernel
+from rnn_control.linear_start import imitate
 from rnn_control.near_linear import near_linear
+from rnn_control.objective import Objective
+from rnn_control.starts import at_rest
+from rnn_control.subspace import StateSpace
 from rnn_control.windows import parts
+
+SPRING = StateSpace(
+    0.997 * np.array([[0.98, 0.2], [-0.2, 0.98]]), np.array([[0.0], [0.1]]), np.array([[0.1, 0]]), np.zeros(1)
+)
 
 
 def oscillator(samples, seed):
@@ -61,6 +70,27 @@ def test_frozen_parameters_have_no_other_start():
     model = GRU(1, 1, 3, seed=1)
     model.bz.requires_grad_(False)
     assert near_linear(model, make_kernel(model, compiled=False), batch(400)) == {}
+
+
+def test_prior_leaves_a_linear_start_its_large_read_out():
+    model, u = GRU(1, 1, 2), batch(400).u
+    with torch.no_grad():
+        imitate(model, SPRING, 1e-6)
+    y = SPRING.simulate(np.zeros(2), u[0]) + 0.01 * np.random.default_rng(0).normal(size=(400, 1))
+    data = Batch(u, [y], [np.ones_like(y)])
+    kernel, starts = make_kernel(model, compiled=False), at_rest(data, 2)
+    J = Objective(model, kernel, data, property=None, method="weighted", margin=0.01, starts=starts)
+    v = J.start()
+    J.settle(v, 1.0)
+    assert J(v)[0] > 10 * J.error**2  # by a prior of variance one
+    J.expect(v)
+    assert J(v)[0] < 1.2 * J.error**2
+    J.decay, spread = 1.0, np.maximum(1, abs(v))
+    value, g, H = J.gauss_newton(v)
+    J.decay = 0.0
+    prior = value - J(v)[0], g - J(v)[1], np.diag(H - J.gauss_newton(v)[2])
+    for found, expected in zip(prior, (((v / spread) ** 2).sum(), 2 * v / spread**2, 2 / spread**2), strict=True):
+        assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_a_long_record_is_searched_on_a_part_first():

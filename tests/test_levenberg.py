@@ -113,6 +113,15 @@ def test_last_steps_end_before_one_that_explains_the_records_less_well(monkeypat
     assert finished.model.score(train).rmse[0] < 1.02 * judged.model.score(train).rmse[0]
 
 
+def test_a_linear_model_that_is_kept_takes_no_last_steps():
+    rng = np.random.default_rng(0)
+    u = np.repeat(rng.choice([-1.0, 1.0], 200), 3)
+    y = lfilter([0, 0, 0, 0.06, 0.05], [1, -1.27, 0.40], u)
+    train = Experiment(u, y + 0.05 * y.std() * rng.standard_normal(len(u)), 1.0)
+    result = fit(GRU(1, 1, 8), train, certificate=None, epochs=0, polish=100, prior=0.0, drift=None, progress=False)
+    assert_allclose(result.model.score(train).rmse, result.linear.score(train).rmse, rtol=1e-3)
+
+
 def test_patience_counts_from_where_the_deep_search_starts():
     kept_early = dict(certificate=None, epochs=60, polish=300, patience=100, washout=20, progress=False)
     result = fit(GRU(1, 1, 2, seed=1), record(200, 0), record(100, 1), rate=3.0, **kept_early)
