@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from .construct import Contracting
 from .contract import CertificateError
 from .data import Experiment
 from .fit import fit
@@ -85,7 +86,7 @@ def fit_best(
     options = {"linear": linear_reference(train, valid, options.get("u_min"), options.get("u_max"))} | options
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds are {seeds}; give at least one, each of them once")
-    drawn = {seed: build(reseeded(model.spec(), seed)) for seed in seeds}
+    drawn = {seed: redrawn(model, seed) for seed in seeds}
     screened = _screened(screening, model, drawn, train, valid, options, progress)
     tasks = (delayed(_restart)(start, seed, train, valid, options) for seed, start in screened.models.items())
     done, interrupted = [], screened.interrupted
@@ -108,6 +109,14 @@ def fit_best(
 def error_of(result: FitResult) -> float:
     """Validation error, RMSE / std, of the iterate that was kept."""
     return float(result.history["valid"][result.best_iteration])
+
+
+def redrawn(model: Model, seed: int) -> Model:
+    """The architecture with fresh starting parameters."""
+    if isinstance(model, Contracting):
+        inner = redrawn(model.inner, seed)
+        return Contracting(inner, rate=model.rate, property=model.property, method=model.method)
+    return build(reseeded(model.spec(), seed))
 
 
 def reseeded(spec: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .construct import Contracting
 from .contract import CertificateError
 from .data import Experiment
 from .enforce import begin, enforced_on
@@ -78,8 +79,11 @@ class Screening:
         Errors: mean over the outputs of RMSE / std of free runs of the validation records, from rest, without the first
         `washout` samples; without valid, of the training windows. The other arguments are those of `fit`. Ctrl-C ends
         the screening with the best so far.
-        Raises ValueError for unknown options, CertificateError if no start can be shrunk to the condition.
+        Raises ValueError for unknown options and for Contracting models, CertificateError if no start can be shrunk to
+        the condition.
         """
+        if isinstance(model, Contracting):
+            raise ValueError("a batch cannot search the factor of a Contracting model: leave the screening out")
         check_options(model, train, valid, certificate, method, "washout", None)
         check_numbers(margin=margin, washout=washout)
         scaler, kernel = Scaler.fit(train, u_min=u_min, u_max=u_max), make_kernel(model)

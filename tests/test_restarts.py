@@ -13,9 +13,10 @@ from distributed import Client, LocalCluster
 from test_fit import QUICK, record
 from zoo import cascade, recycling
 
-from rnn_control import GRU, NNARX, CertificateError, fit, restarts
+from rnn_control import GRU, NNARX, CertificateError, Contracting, fit, restarts
 from rnn_control.models import build
-from rnn_control.restarts import error_of, fit_best, reseeded
+from rnn_control.restarts import error_of, fit_best, redrawn, reseeded
+from rnn_control.screening import Screening
 
 QUICKER = dict(QUICK, certificate=None)
 OPTIONS = dict(QUICKER, jobs=1)
@@ -31,6 +32,15 @@ def test_best_is_first_by_validation_error_and_what_one_fit_gives(data):
     assert sorted(found.seeds) == [0, 3] and found.errors == tuple(sorted(found.errors))
     alone = fit(GRU(1, 1, 2, seed=found.seeds[0]), *data, seed=found.seeds[0], **QUICKER)
     assert error_of(found.best) == error_of(alone) == found.errors[0]
+
+
+def test_a_construction_is_drawn_again_with_its_rate(data):
+    model, options = Contracting(GRU(1, 1, 2), rate=0.9), OPTIONS | dict(certificate="delta_iss")
+    found = fit_best(model, *data, seeds=[3, 0], **options)
+    assert sorted(found.seeds) == [0, 3] and all(r.certificate.rate <= 0.9 for r in found)
+    assert not redrawn(model, 0).inner.Ur.equal(redrawn(model, 3).inner.Ur)
+    with pytest.raises(ValueError, match="leave the screening out"):
+        fit_best(model, *data, seeds=[3, 0], screening=Screening(device="cpu"), **options)
 
 
 @pytest.mark.parametrize("make", [cascade, recycling])
