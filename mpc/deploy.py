@@ -122,7 +122,7 @@ def _readme(c: NMPC, is_read: bool) -> str:
         for kind, channels in kinds.items()
         for i, (name, unit) in enumerate(zip(*channels, strict=True))
     ]
-    measure = "    mpc_measure(&m, w, MPC_NP);      double w[MPC_NP][MPC_NW]: from now on, one row a step\n"
+    measure = "    mpc_measure(&m, w, MPC_NP);      double w[MPC_NP][MPC_NM]: from now on, one row a step\n"
     parts = dict(channels="\n".join(lines), measure=measure if is_read else "")
     return template("README").format(dt=c.dt, N=c.horizon, **parts)
 

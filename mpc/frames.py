@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
+from .names import labelled
 from .record import Record
 
 
 def to_frame(record: Record) -> pd.DataFrame:
     """One row an instant, the columns of Record.to_csv; the index is the time in s."""
     u, y = (
-        [f"{name} [{unit}]" for name, unit in zip(names, units, strict=True)]
+        [*map(labelled, names, units)]
         for names, units in ((record.u_names, record.u_units), (record.y_names, record.y_units))
     )
     columns = [*u, *y, *(f"true {name}" for name in y), *(f"reference {name}" for name in y), *record.disturbance_names]

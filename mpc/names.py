@@ -21,6 +21,11 @@ def check_names(what: str, given: Iterable[str], known: Iterable[str]) -> None:
             raise ValueError(f"{what} names {name!r}, known are {', '.join(known) or 'none'}{hint}")
 
 
+def labelled(name: str, unit: str) -> str:
+    """name [unit], or the name alone where no unit is known."""
+    return f"{name} [{unit}]" if unit else name
+
+
 def is_number(value: Any) -> bool:
     """Whether it is one real number, NaN included; an array of one without dimensions, too."""
     return isinstance(value, numbers.Real) or (

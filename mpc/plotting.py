@@ -7,6 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from .names import labelled
+
 # Time units of the axis: the largest in which the record lasts at least three.
 TIME_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
@@ -34,11 +36,11 @@ def compare(records: Sequence[Any], labels: Sequence[str] | None = None) -> Figu
         axes[j].step(time, r, "k--", lw=1, where="post", label="reference" if j == 0 else None)
         _limits(axes[j], [r_.bounds.y_min[j] for r_ in records], "bound" if j == 0 else None)
         _limits(axes[j], [r_.bounds.y_max[j] for r_ in records], None)
-        axes[j].set_ylabel(f"{first.y_names[j]} [{first.y_units[j]}]")
+        axes[j].set_ylabel(labelled(first.y_names[j], first.y_units[j]))
     for j in range(nu):
         _limits(axes[ny + j], [r_.bounds.u_min[j] for r_ in records], "bound" if j == 0 else None)
         _limits(axes[ny + j], [r_.bounds.u_max[j] for r_ in records], None)
-        axes[ny + j].set_ylabel(f"{first.u_names[j]} [{first.u_units[j]}]")
+        axes[ny + j].set_ylabel(labelled(first.u_names[j], first.u_units[j]))
     axes[-1].set_xlabel(f"time [{unit}]")
     _legend(figure, axes)
     return figure

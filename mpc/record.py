@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from . import metrics
+from .names import labelled
 from .notebook import record_html
 from .plotting import compare
 from .settings import Bounds
@@ -85,9 +86,9 @@ class Record:
 
     def to_csv(self, path: str | Path) -> None:
         """One row per instant; columns are named "name [unit]", "true ..." and "reference ..."."""
-        y_columns = [f"{n} [{unit}]" for n, unit in zip(self.y_names, self.y_units, strict=True)]
+        y_columns = [*map(labelled, self.y_names, self.y_units)]
         header = ["t [s]"]
-        header += [f"{n} [{unit}]" for n, unit in zip(self.u_names, self.u_units, strict=True)]
+        header += [*map(labelled, self.u_names, self.u_units)]
         header += y_columns + [f"true {c}" for c in y_columns]
         header += [f"reference {c}" for c in y_columns]
         header += [*self.disturbance_names, "solve time [s]", "status"]

@@ -56,7 +56,8 @@ def fit(data, inputs, outputs, input_units, output_units, split, price, out, rep
     except CertificateError as error:
         show({"model": None, "reason": str(error)}, [Rows(f"NOT certified: {error}", (), [])], as_json)
         return 1
-    twin = search(train, valid, **{**rest, "certificate": "none"}).model if price and result.certificate else None
+    is_paid = result.certificate and not result.model.model.by_construction(rest["certificate"])
+    twin = search(train, valid, **{**rest, "certificate": "none"}).model if price and is_paid else None
     washout = min(rest["washout"], min(len(u) for u in test.us) // 2)
     paid = compare(result.model, twin, test, washout) if twin else ()
     files = {"model": out} | ({"report": report} if report else {})
@@ -73,7 +74,10 @@ def fit(data, inputs, outputs, input_units, output_units, split, price, out, rep
         "interrupted": result.interrupted, "price": {p.output: p.points for p in paid} or None,
         "certificate": None if proof is None else json.loads(proof.to_json()),
     }  # fmt: skip
-    proved = [*proof.rows(), *((f"price in FIT of {p.output}", str(p)) for p in paid)] if proof else []
+    told = [(f"price in FIT of {p.output}", str(p)) for p in paid]
+    if price and proof and not is_paid:
+        told = [("price in FIT", f"a {rest['kind']} has no twin without; compare another cell with --certificate none")]
+    proved = [*proof.rows(), *told] if proof else []
     written = [*((name, str(path)) for name, path in files.items()), ("trained in", f"{result.seconds:.1f} s")]
     proved = Rows("Certificate" if proof else "", (), proved)
     show(summary, [score_rows(score, **beside), proved, Rows("", (), written)], as_json)

@@ -59,6 +59,12 @@ def test_fit_writes_a_certified_model(folder, command):
     assert list(found["price"]) == ["T0"] and abs(found["price"]["T0"]) < 100
 
 
+def test_a_network_certified_by_construction_has_no_twin_to_be_priced_against(folder, command):
+    line = "fit record.csv --outputs T0 --time t --model ren --size 2 --epochs 2 --polish 20 --price"
+    code, said = command(line, "--inputs", "valve 0,valve 1")
+    assert code == 0 and "a ren has no twin without" in said
+
+
 def test_fit_that_finds_no_certificate_is_an_honest_negative(folder, command):
     line = "fit record.csv --outputs T0 --time t --model esn --size 3 --margin 0.9 --epochs 0 --polish 0 --json"
     code, found = parsed(command(line, "--inputs", "valve 0,valve 1"))

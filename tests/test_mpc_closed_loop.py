@@ -20,6 +20,7 @@ from mpc import (
     run,
     tune_pi,
 )
+from mpc.names import labelled
 
 matplotlib.use("Agg")
 
@@ -201,6 +202,10 @@ def test_compared_records_share_axes_with_units():
     labels = [axis.get_ylabel() for axis in figure.axes]
     matplotlib.pyplot.close(figure)
     assert labels == ["h1 [m]", "h2 [m]", "q1 [L/s]", "q2 [L/s]"]
+
+
+def test_a_channel_without_a_unit_goes_by_its_name():
+    assert (labelled("h1", "m"), labelled("h1", "")) == ("h1 [m]", "h1")
 
 
 def test_offset_is_the_error_at_the_end_of_each_stretch():
