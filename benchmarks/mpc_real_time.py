@@ -24,6 +24,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from stopwatch import Stopwatch
 
 from mpc import MHE, NMPC, OffsetFreeObserver
 from mpc.cell import build_cell
@@ -56,20 +57,6 @@ def controller(system, horizon, **options):
 
 def step(function, *arguments):
     return function(*arguments).full().ravel()
-
-
-class Stopwatch:
-    """Seconds that the last call of a method took."""
-
-    def __init__(self, owner, name):
-        self.last, self._call = 0.0, getattr(owner, name)
-        setattr(owner, name, self)
-
-    def __call__(self, *arguments):
-        start = time.perf_counter()
-        result = self._call(*arguments)
-        self.last = time.perf_counter() - start
-        return result
 
 
 def set_points(system, steps, low=None, high=None, seed=0):

@@ -26,6 +26,7 @@ from pathlib import Path
 import casadi as ca
 import numpy as np
 import torch
+from stopwatch import Stopwatch
 
 import mpc.compiled
 from mpc import NMPC
@@ -62,20 +63,6 @@ def model(size):
     scaler = Scaler(u_mid=[0, 0], u_half=[1, 1], y_mean=[0, 0], y_std=[1, 1])
     names = dict(u_names=("a", "b"), y_names=("y", "z"), u_units=("-", "-"), y_units=("-", "-"))
     return IdentifiedModel(cell(size), scaler, 1.0, **names).to_casadi()
-
-
-class Stopwatch:
-    """Seconds that the last call of a method took."""
-
-    def __init__(self, owner, name):
-        self.last, self._call = 0.0, getattr(owner, name)
-        setattr(owner, name, self)
-
-    def __call__(self, *arguments):
-        start = time.perf_counter()
-        result = self._call(*arguments)
-        self.last = time.perf_counter() - start
-        return result
 
 
 class Ours:
