@@ -15,9 +15,10 @@ from torch.func import functional_call
 from zoo import tensors
 
 from rnn_control import Model
-from rnn_control.bounds import Bound
+from rnn_control.bounds import Bound, perron_weights, weighted_bound
 from rnn_control.certify import ROUNDING, condition
 from rnn_control.model import Params
+from rnn_control.regional import sharpest_comparison
 
 Rule = Callable[[Model, Params, Tensor], Bound]
 Stack = dict[str, Tensor]  # parameters, each (S, ...)
@@ -34,6 +35,12 @@ def rule_of(method: str, property: str = "delta_iss") -> Rule:
         return condition(model, p, u_max, property, method, w)
 
     return rule
+
+
+def sharpest(model: Model, p: Params, u_max: Tensor) -> Bound:
+    """What `certify` calls weighted: of the class's comparison system and that of the channels, the better one."""
+    system = sharpest_comparison(model, p, u_max, None)
+    return weighted_bound(system, perron_weights(system))
 
 
 class Judged(NamedTuple):

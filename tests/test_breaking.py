@@ -18,6 +18,12 @@ def test_no_parameters_break_the_condition(factory, property, method):
         assert found.sets >= 4 and found.broken == 0
 
 
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_no_parameters_break_the_sharper_of_two_comparison_systems(kind):
+    for found in breaking.break_rule(breaking.sharpest, ZOO[kind](1, 1, 2), 8, 1, ascents=3, long=40):
+        assert found.sets > 0 and found.broken == 0
+
+
 @pytest.mark.parametrize("kind", ["gru", "ren"])
 def test_no_parameters_break_what_a_metric_proves(kind):
     for found in breaking_metric.break_metric(ZOO[kind](1, 1, 2), 14, 1, ascents=4, long=40, rounds=1, kin=6):
