@@ -10,24 +10,30 @@ from .c_numbers import numbers
 from .ekf import EKF, DisturbanceObserver
 from .filters import DisturbanceFilter
 from .innovation import CertifiedObserver
+from .mhe import MHE
 from .observers import OffsetFreeObserver
 from .scales import Scales, scaled_expressions
+from .smoothing import ITERATIONS, ROUNDING, SMALLEST_STEP, SURE, TOLERANCE
 from .target import SteadyTarget
+from .window import Window
 
 DISTURBED = "observer_disturbed.c"
+KALMAN = (DISTURBED, "observer_filter.c", "observer_kalman.c")
 
 
 class ObserverText(NamedTuple):
     """Arrays by name, sizes as macros, members of mpc_t, files of c/ beside observer.c, and further functions; the
-    search for the rest to start from.
+    search for the rest to start from; constants as macros, and files of further types.
     """
 
     arrays: dict[str, np.ndarray]
-    macros: dict[str, int]
+    sizes: dict[str, int]
     memory: str
     files: tuple[str, ...]
     functions: tuple[ca.Function, ...]
     rest: SteadyTarget
+    constants: Mapping[str, Any] = {}
+    types: tuple[str, ...] = ()
 
 
 def _open_loop(o: OffsetFreeObserver, scales: Scales) -> ObserverText:
@@ -42,7 +48,7 @@ def _certified(o: CertifiedObserver, scales: Scales) -> ObserverText:
 
 
 def _filter(o: DisturbanceFilter, scales: Scales) -> tuple[dict[str, np.ndarray], dict[str, int], np.ndarray]:
-    """Arrays and macros, and units of z."""
+    """Arrays and sizes, and units of z."""
     outputs = o.model.outputs
     disturbed = np.zeros(o.system.ny, int)
     disturbed[outputs] = np.arange(len(outputs)) + 1
@@ -50,28 +56,40 @@ def _filter(o: DisturbanceFilter, scales: Scales) -> tuple[dict[str, np.ndarray]
 
 
 def _constant_gain(o: DisturbanceObserver, scales: Scales) -> ObserverText:
-    arrays, macros, unit = _filter(o, scales)
+    arrays, sizes, unit = _filter(o, scales)
     gain = o.K * scales.y_range / unit[:, None]
     files = (DISTURBED, "observer_filter.c", "observer_gain.c")
-    return ObserverText({**arrays, "gain": gain}, macros, "", files, (), SteadyTarget(o.system))
+    return ObserverText({**arrays, "gain": gain}, sizes, "", files, (), SteadyTarget(o.system))
 
 
 def _kalman(o: EKF, scales: Scales) -> ObserverText:
-    arrays, macros, unit = _filter(o, scales)
+    arrays, sizes, unit = _filter(o, scales)
     arrays |= {"variance": np.diag(o.R) / scales.y_range**2, "process_variance": np.diag(o.Q) / unit**2}
     arrays["start_variance"] = np.diag(o.initial) / unit**2
-    memory = f"  double {', '.join(f'{name}[{o.model.nz**2}]' for name in ('P', 'AP', 'next'))};\n"
     x, u = ca.MX.sym("x", o.system.nx), ca.MX.sym("u", o.system.nu)
     _, g = scaled_expressions(o.system, scales, x, u)
     slope = ca.Function("base_slope", [x], [ca.densify(ca.jacobian(g, x))], {"cse": True})
-    files = (DISTURBED, "observer_filter.c", "observer_ekf.c")
-    return ObserverText(arrays, macros, memory, files, (slope,), SteadyTarget(o.system))
+    memory = "  double P[NF * NF], AP[NF * NF], next[NF * NF];\n"
+    return ObserverText(arrays, sizes, memory, (*KALMAN, "observer_ekf.c"), (slope,), SteadyTarget(o.system))
+
+
+def _window(o: MHE, scales: Scales) -> ObserverText:
+    behind = _kalman(o._behind, scales)
+    constants = {"SMOOTHINGS": ITERATIONS, "SMOOTHED": TOLERANCE, "SMOOTH_ROUNDING": ROUNDING}
+    return behind._replace(
+        sizes={**behind.sizes, "WINDOW": o.window},
+        memory=f"{behind.memory}  Window window;\n",
+        files=(*KALMAN, "observer_window.c", "observer_mhe.c"),
+        constants={**constants, "SMOOTH_SURE": SURE, "SMALLEST_SHARE": SMALLEST_STEP},
+        types=("window_types.h",),
+    )
 
 
 OBSERVERS: Mapping[type, Callable[[Any, Scales], ObserverText]] = {
     OffsetFreeObserver: _open_loop,
     DisturbanceObserver: _constant_gain,
     EKF: _kalman,
+    MHE: _window,
     CertifiedObserver: _certified,
 }
 
@@ -81,12 +99,24 @@ def check_observer(observer: Any, measured: tuple[str, ...]) -> None:
     names = ", ".join(kind.__name__ for kind in OBSERVERS)
     if type(observer) not in OBSERVERS:
         raise ValueError(f"observer is a {type(observer).__name__}; the C code has {names}")
-    if isinstance(observer, DisturbanceFilter) and observer.model.nv:
+    observed = observer._behind if isinstance(observer, MHE) else observer
+    if isinstance(observed, DisturbanceFilter) and observed.model.nv:
         raise ValueError("the observer estimates disturbances of inputs; the C code has those of outputs only")
+    if isinstance(observer, MHE):
+        _check_window(observer._problem)
     if isinstance(observer, CertifiedObserver) and tuple(observer.system.u_names[observer.nu :]) != measured:
         names = observer.system.u_names[observer.nu :]
         raise ValueError(f"the controller has measured = {measured}, the observer's innovations are {names}; build it "
                          "with NMPC(design.system, ..., measured=design.innovations)")  # fmt: skip
+
+
+def _check_window(window: Window) -> None:
+    if window.is_bounded:
+        raise ValueError(
+            "the MHE has bounds; where one is met it needs IPOPT, which the C code lacks: build it without bounds"
+        )
+    if window.is_timed:
+        raise ValueError("the MHE has a max_time, but C99 has no clock; build it without, its steps are limited anyway")
 
 
 def observer_text(observer: Any, scales: Scales) -> ObserverText:

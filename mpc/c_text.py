@@ -18,9 +18,8 @@ from .target import SteadyTarget
 INCLUDES = '#include "controller.h"\n\n#include <math.h>\n#include <stddef.h>\n#include <string.h>\n'
 # a time limit needs a clock, which C99 does not have
 NO_CLOCK = "static double seconds_now(void) { return 0; }"
-MACROS = ("N", "NX", "NU", "NY", "NG", "NB", "NV", "NZ", "RATES", "ROWS", "SZ_ARG", "SZ_RES", "SZ_IW", "SZ_W",
-          "BX", "BU", "BZ", "NW", "NM", "NP")  # fmt: skip
-TYPES = ("QP", "Settings", "Now", "Work", "Target", "TargetSettings")
+# names that files of types define
+MACRO, TYPE = re.compile(r"^#define (\w+)", re.M), re.compile(r"^} (\w+);", re.M)
 # the pieces of struct Settings, in its order
 SETTINGS = ("y", "u", "u", "y", "u", "u", "u", "u", "y", "y")
 
@@ -44,7 +43,9 @@ class ControllerText:
             "NM": 0 if isinstance(observer, CertifiedObserver) else nw,
             "NP": c._measured.rows,
         }
-        self._sizes = {**sizes(self._model, self._problem.blocks), **own}
+        self._sizes = {**sizes(self._model, self._problem.blocks), **own, **self._observer.sizes}
+        self._types = template("types.h", "target_types.h", *self._observer.types)
+        self._macros, self._names = (*self._sizes, *MACRO.findall(self._types)), TYPE.findall(self._types)
 
     def header(self) -> str:
         """controller.h; every name in it begins with mpc or MPC."""
@@ -52,18 +53,19 @@ class ControllerText:
         text = (
             template("controller.h")
             .replace("/*SIZES*/", defines)
-            .replace("/*TYPES*/\n", template("types.h", "target_types.h"))
+            .replace("/*TYPES*/\n", self._types)
             .replace("/*OBSERVER*/\n", self._observer.memory)
         )
-        text = re.sub(rf"\b({'|'.join(MACROS)})\b", r"MPC_\1", text)
-        return re.sub(rf"\b({'|'.join(TYPES)})\b", r"mpc_\1", text)
+        text = re.sub(rf"\b({'|'.join(self._macros)})\b", r"MPC_\1", text)
+        return re.sub(rf"\b({'|'.join(self._names)})\b", r"mpc_\1", text)
 
     def code(self) -> str:
         """controller.c: one translation unit whose only names outside are those of the header.
 
         Raises: ValueError for a model that CasADi cannot write as C.
         """
-        lines = [INCLUDES, *(f"#define {m} MPC_{m}" for m in MACROS), *(f"typedef mpc_{t} {t};" for t in TYPES)]
+        lines = [INCLUDES, *(f"#define {m} MPC_{m}" for m in self._macros)]
+        lines += [f"typedef mpc_{name} {name};" for name in self._names]
         lines += [f"#define {name} {value}" for name, value in self._limits().items()]
         lines += [
             "" if self._c._measured.names else BASE,
@@ -85,7 +87,7 @@ class ControllerText:
             "REAL_TIME": int(iterations is not None),
             "TOLERANCE": repr(self._solver.tol),
             "COST_UNIT": repr(self._problem.cost_unit),
-            **self._observer.macros,
+            **self._observer.constants,
         }
 
     def _constants(self) -> list[str]:

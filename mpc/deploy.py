@@ -14,6 +14,7 @@ from .compiled import find_compiler, template
 from .condensed import CondensedSolver
 from .ekf import EKF, DisturbanceObserver
 from .innovation import CertifiedObserver
+from .mhe import MHE
 from .nmpc import NMPC
 from .observers import OffsetFreeObserver
 from .record import Record
@@ -48,7 +49,7 @@ class ExportedController:
 def export_c(
     folder: str | Path,
     controller: NMPC,
-    observer: OffsetFreeObserver | DisturbanceObserver | EKF | CertifiedObserver,
+    observer: OffsetFreeObserver | DisturbanceObserver | EKF | CertifiedObserver | MHE,
     record: Record,
     *,
     u0: Any = None,
@@ -57,15 +58,15 @@ def export_c(
     """Write controller.c, controller.h, replay_test.c, Makefile and README into folder.
 
     The C code is the whole loop from y and r to u: observer, target, terminal cost, condensed solver, and the ladder
-    when it fails, in fixed memory and without IPOPT. replay_test.c feeds it the record's measurements and references
-    and compares inputs to 1e-9 of half their box, and statuses. All the same numbers as in Python, whose run is
-    repeated here first.
+    when it fails, in fixed memory and without IPOPT. Of an MHE it takes the steps of Gauss-Newton's method; where they
+    fail, the estimate goes on open loop. replay_test.c feeds it the record's measurements and references and compares
+    inputs to 1e-9 of half their box, and statuses. All the same numbers as in Python, whose run is repeated here first.
 
     record: a closed loop run of this controller and observer; u0 (nu,), preview: as they were given to run
 
     Raises ValueError, naming it, for what the C code cannot do (solver "ipopt", max_time, another observer than these,
-    disturbances of inputs, a process whose terminal cost needs a Riccati equation, one that integrates), or a record
-    that the controller does not repeat.
+    disturbances of inputs, an MHE with bounds, a process whose terminal cost needs a Riccati equation, one that
+    integrates), or a record that the controller does not repeat.
     """
     solver = _check_supported(controller, observer)
     again = run_again(controller, observer, record, u0, preview)

@@ -1,6 +1,7 @@
 """Moving horizon estimation: state and disturbances that explain the last measurements best, within bounds."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ class MHE:
     system, where MHE is the Kalman filter). A missing measurement has no term. Solved by Gauss-Newton's method, a
     Kalman smoother iterated (see Smoother); where a bound is met or that fails, by IPOPT with the same steps: first
     derivatives of F, which is all that residuals as small as noise need. Where the problem is not solved, in max_time
-    (s, half of it for either) or at all, the estimate goes on open loop, and `ok` is False.
+    (s, half of it for either) or at all, the estimate goes on open loop, and `ok` is False. alone() is without IPOPT.
 
     Deviations as for EKF; bounds: {"x": {"x1": (low, high)}, "v": {input: }, "d": {output: }}, None leaves a side free
 
@@ -101,6 +102,14 @@ class MHE:
         if len(self._us) > self.window:
             self._behind.absorb(self._ys[0], self._us[0])
             self._us, self._ys = self._us[1:], self._ys[1:]
+
+    def alone(self) -> "MHE":
+        """A copy without IPOPT, as export_c writes it in C: where Gauss-Newton's method fails, or a bound is met, the
+        estimate goes on open loop.
+        """
+        twin = copy(self)
+        twin._behind, twin._problem = copy(self._behind), self._problem.alone()
+        return twin
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> Estimate:
         """See observers.warm_up."""

@@ -9,6 +9,7 @@ from .c_observer import table
 from .closed_loop import mark_missing
 from .compiled import template
 from .innovation import CertifiedObserver
+from .mhe import MHE
 from .nmpc import NMPC
 from .record import Record
 from .step_result import StepResult
@@ -61,7 +62,7 @@ def run_again(controller: NMPC, observer: Any, record: Record, u0: Any, preview:
     """
     if record.u_names != controller.u_names or record.y_names != controller.y_names or not len(record):
         raise ValueError("the record has no rows, or other channels than the controller; record a run of this one")
-    c, o = controller, copy(observer)
+    c, o = controller, observer.alone() if isinstance(observer, MHE) else copy(observer)
     state, solvers, ipopt = c.state(), c._solvers, c.target._stands_in
     c._solvers, c.target._stands_in = solvers.alone(), ()
     try:
@@ -78,7 +79,8 @@ def run_again(controller: NMPC, observer: Any, record: Record, u0: Any, preview:
         k = int(wrong[0])
         raise ValueError(
             f"at step {k} the record has u = {record.u[k]}, the controller without IPOPT gives {u[k]}; "
-            "record a run of this controller and observer, with solver='condensed alone', and give its u0 and preview"
+            "record a run of this controller and observer, with solver='condensed alone', of an MHE with mhe.alone(), "
+            "and give its u0 and preview"
         )
     w = w[:, : c._measured.rows]
     return Again(record.y, r.reshape(len(r), -1), w.reshape(len(w), -1), results, half)

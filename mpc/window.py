@@ -1,6 +1,7 @@
 """The problem of moving horizon estimation: a full window, and how IPOPT is given it."""
 
 import time
+from copy import copy
 from typing import Any
 
 import casadi as ca
@@ -29,10 +30,25 @@ class Window:
         self._W = np.diag(self._deviations)[:, self._noisy]
         self._half_time = None if max_time is None else max_time / 2
         self._smoother = Smoother(self._model, self._W, self._sigma)
+        self._is_alone = False
         problem, jacobian = self._build()
         functions = {"hess_lag": _gauss_newton(problem), "jac_g": jacobian}
         options = {**ipopt_options(self._half_time, 1e-9), "ipopt.mu_init": 1e-3, **functions}
         self._solver = ca.nlpsol("mhe", "ipopt", problem, options)
+
+    @property
+    def is_bounded(self) -> bool:
+        return bool(np.isfinite(self._limits).any())
+
+    @property
+    def is_timed(self) -> bool:
+        return self._half_time is not None
+
+    def alone(self) -> "Window":
+        """The same without IPOPT."""
+        twin = copy(self)
+        twin._is_alone = True
+        return twin
 
     def _build(self) -> tuple[dict[str, Any], ca.Function]:
         """The problem, and the Jacobian of its constraints."""
@@ -79,7 +95,7 @@ class Window:
         track = self._smoother.solve(seen, until)
         if track is not None and ((track.z >= low) & (track.z <= high)).all():
             return track.z[-1]
-        return None if time.perf_counter() > until else self._bounded(seen)[0]
+        return None if self._is_alone or time.perf_counter() > until else self._bounded(seen)[0]
 
     def _bounded(self, seen: Seen) -> tuple[np.ndarray | None, float]:
         """The same by IPOPT, within the limits, and the cost."""
