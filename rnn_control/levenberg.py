@@ -1,5 +1,7 @@
 """Levenberg-Marquardt on the free-run error of a small model: curvature in every direction, no learning rate."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
@@ -12,6 +14,17 @@ FLAT = 1e-6
 """Least curvature, over the largest one, that the damping takes a direction for."""
 
 
+class Step(NamedTuple):
+    """Where a step led: v, the objective there and before, the damping it took; H, and which variables were free."""
+
+    v: np.ndarray
+    value: float
+    before: float
+    damping: float
+    H: np.ndarray
+    moves: np.ndarray
+
+
 @np.errstate(over="ignore", invalid="ignore")  # where a free model blows up no step is found
 def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> np.ndarray:
     """Steps d with (H + mu diag H) d = -g, H the Gauss-Newton matrix; `report(v, J)` after each, True stops.
@@ -21,32 +34,42 @@ def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> n
 
     Reference: D. W. Marquardt (1963), J. Soc. Indust. Appl. Math. 11(2).
     """
-    low, high = objective.box()
     mu = 1e-2
     for _ in range(iterations):
-        value, g, H = objective.gauss_newton(v)
-        resting = (v <= low) & (g > 0) | (v >= high) & (g < 0)
-        g[resting], curvature = 0, H[resting, resting]
-        H[resting], H[:, resting] = 0, 0
-        H[resting, resting] = curvature
-        for damping in mu * 4.0 ** np.arange(20):
-            new = np.clip(v + step(H, g, damping), low, high)
-            new_value = objective(new)[0]
-            if new_value < value:
-                break
-        else:
+        step = take_step(objective, v, mu)
+        if step is None:
             return v
-        v, mu = new, max(mu / 3, 1e-8) if damping == mu else damping
-        if report(v, new_value) or value - new_value < 1e-9 * value:
+        v, mu = step.v, max(mu / 3, 1e-8) if step.damping == mu else step.damping
+        if report(v, step.value) or step.before - step.value < 1e-9 * step.before:
             return v
     return v
 
 
-def step(H: np.ndarray, g: np.ndarray, mu: float) -> np.ndarray:
+def take_step(objective: Objective, v: np.ndarray, mu: float) -> Step | None:
+    """The step of the least damping mu, 4 mu, 16 mu .. that makes the objective fall; None if none does."""
+    low, high = objective.box()
+    value, g, H = objective.gauss_newton(v)
+    resting = (v <= low) & (g > 0) | (v >= high) & (g < 0)
+    g[resting], curvature = 0, H[resting, resting]
+    H[resting], H[:, resting] = 0, 0
+    H[resting, resting] = curvature
+    for damping in mu * 4.0 ** np.arange(20):
+        new = np.clip(v + _step(H, g, damping), low, high)
+        new_value = objective(new)[0]
+        if new_value < value:
+            return Step(new, new_value, value, float(damping), H, ~resting)
+    return None
+
+
+def damped(H: np.ndarray, mu: float) -> np.ndarray:
+    """H + mu diag H, flat directions taken for nearly flat ones."""
+    curvature = np.diag(H)
+    return H + np.diag(mu * np.maximum(curvature, FLAT * curvature.max()))
+
+
+def _step(H: np.ndarray, g: np.ndarray, mu: float) -> np.ndarray:
     """-(H + mu diag H)^(-1) g; NaN, which no objective accepts, if that is not positive definite."""
     try:
-        curvature = np.diag(H)
-        damping = mu * np.maximum(curvature, FLAT * curvature.max())
-        return -cho_solve(cho_factor(H + np.diag(damping)), g)
+        return -cho_solve(cho_factor(damped(H, mu)), g)
     except (LinAlgError, ValueError):
         return np.full_like(g, np.nan)

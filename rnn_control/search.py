@@ -1,7 +1,8 @@
 """The search for the best certified model, every iterate judged: Adam, then L-BFGS under a growing penalty.
 
 Where nothing has to be enforced, because no certificate is asked for or the model has it by construction, and the model
-is small, Levenberg-Marquardt takes the place of L-BFGS: it goes far deeper in the same time.
+is small, Levenberg-Marquardt takes the place of L-BFGS: it goes far deeper in the same time. A larger model with many
+samples for each of its parameters is searched by L-BFGS in whitened coordinates instead.
 """
 
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from .contract import CertificateError, contract
 from .judge import Tracker
 from .levenberg import LARGEST, levenberg
 from .objective import Objective
+from .whitened import MOST, SAMPLES, whitened
 from .windows import parts
 
 
@@ -32,8 +34,23 @@ STAGES = (1.0, 10.0, 100.0)
 
 
 def goes_deep(objective: Objective) -> bool:
-    """Whether the search will be by Levenberg-Marquardt."""
-    return objective.is_free and objective.n_theta + objective.starts.size <= LARGEST
+    """Whether the search will be by Gauss-Newton matrices: there are few variables, or many samples for each."""
+    measured = sum(int(np.count_nonzero(w)) for w in objective.seen)
+    return objective.is_free and (is_small(objective) or size(objective) <= min(MOST, measured // SAMPLES))
+
+
+def size(objective: Objective) -> int:
+    """Variables of a search in which nothing is enforced."""
+    return objective.n_theta + objective.starts.size
+
+
+def is_small(objective: Objective) -> bool:
+    return size(objective) <= LARGEST
+
+
+def step_worth(objective: Objective) -> int:
+    """Iterations of L-BFGS that one of a deep search replaces in the budget."""
+    return STEP_WORTH if is_small(objective) else 1
 
 
 def budget(objective: Objective, epochs: int, polish: int, starts: int = 1) -> int:
@@ -42,8 +59,8 @@ def budget(objective: Objective, epochs: int, polish: int, starts: int = 1) -> i
         return 1 + epochs + polish
     stages = 1 + sum(1 for _ in parts(objective.data))
     if stages > 1:
-        return 1 + sum((polish >> k) // STEP_WORTH for k in range(stages))
-    return 1 + epochs + starts * (polish // STEP_WORTH)
+        return 1 + sum((polish >> k) // step_worth(objective) for k in range(stages))
+    return 1 + epochs + starts * (polish // step_worth(objective))
 
 
 def optimise(
@@ -121,7 +138,7 @@ def _lbfgs(objective, tracker, v, iterations, patience) -> np.ndarray:
 
 
 def _deep(objective, tracker, start, near, epochs, polish, rate, patience, rng) -> None:
-    """Levenberg-Marquardt from the other start, then from the first, after Adam: two ways down, the better is kept.
+    """From the other start, then from the first, after Adam: two ways down, the better is kept.
 
     On long records from the better start only: on a part of them, then on ever larger ones, half as many steps each.
     """
@@ -129,20 +146,24 @@ def _deep(objective, tracker, start, near, epochs, polish, rate, patience, rng) 
     if len(stages) > 1:
         v = start if near is None else min(start, near, key=lambda v: objective(v)[0])
         for k, stage in enumerate(stages):
-            v = _levenberg(stage, tracker, v, polish >> k, patience)
+            v = _descent(stage, tracker, v, polish >> k, patience)
         return
     if near is not None:
-        _levenberg(objective, tracker, near, polish, patience)
+        _descent(objective, tracker, near, polish, patience)
     objective.settle(start, 1.0)
-    _levenberg(objective, tracker, _adam(objective, tracker, start, epochs, rate, rng), polish, patience)
+    _descent(objective, tracker, _adam(objective, tracker, start, epochs, rate, rng), polish, patience)
 
 
-def _levenberg(objective, tracker, v, iterations, patience) -> np.ndarray:
-    """Levenberg-Marquardt steps, each worth some ten of L-BFGS; the prior follows the error. Stops as L-BFGS does."""
-    started, steps = len(tracker.rows), max(patience // STEP_WORTH, 1)
+def _descent(objective, tracker, v, iterations, patience) -> np.ndarray:
+    """Levenberg-Marquardt steps or, for many variables, whitened L-BFGS; the prior follows the error.
+
+    Stops as L-BFGS does.
+    """
+    started, worth = len(tracker.rows), step_worth(objective)
+    method, least = levenberg if is_small(objective) else whitened, max(patience // worth, 1)
 
     def is_stalled():
-        return len(tracker.rows) - max(tracker.best_iteration, started) > steps
+        return len(tracker.rows) - max(tracker.best_iteration, started) > least
 
     def report(v, value):
         tracker(v, value)
@@ -151,7 +172,7 @@ def _levenberg(objective, tracker, v, iterations, patience) -> np.ndarray:
 
     for _ in range(ROUNDS):
         objective.settle(v, 1.0)
-        v = levenberg(objective, v, max(iterations // (STEP_WORTH * ROUNDS), 1), report)
+        v = method(objective, v, max(iterations // (worth * ROUNDS), 1), report)
         if is_stalled():
             break
     return v

@@ -21,11 +21,11 @@ def record(samples, seed):
     return Experiment(u, truth.simulate(u), 2.0)
 
 
-def objective(model, starts=estimated, window=None, **options):
+def objective(model, starts=estimated, window=None, compiled=False, **options):
     train = record(60, 0)
     data = windows(Scaler.fit(train), train, window, 10)
     options = dict(property=None, method="weighted", margin=0.01, starts=starts(data, model.nx)) | options
-    return Objective(model, make_kernel(model, compiled=False), data, **options)
+    return Objective(model, make_kernel(model, compiled), data, **options)
 
 
 CASES = [*MODELS, "contracting", "penalty", "encoder"]
