@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functionalize, vjp
+from torch.func import vjp
 from torch.fx import Graph, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from .library import Library, Places, native
-from .loops import Loops
+from .library import Places, native
+from .loops import Loops, compiled, traced
 
 TOLERANCE = 1e-9
 """Of a factor, relative."""
@@ -23,21 +21,6 @@ GUESS = 1e-2
 """How far from a guess the factor is sought first, relative."""
 Point = tuple[float, float]
 """A factor, and the excess there."""
-SOURCE = """
-#pragma GCC optimize "O3,associative-math,no-signed-zeros,no-trapping-math"
-void prepare(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {prepare}
-}}
-void excess(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {excess}
-}}
-void slopes(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {slopes}
-}}
-"""
 
 
 def largest(excess: Callable[[float], float], near: float = 1.0) -> float:
@@ -129,17 +112,14 @@ class CompiledExcess:
             return value, *back(torch.ones_like(value))
 
         values = [torch.full((), 0.5, dtype=torch.float64), *(a.detach() for a in parameters)]
-        graph = make_fx(functionalize(joint, remove="mutations"))(*values).graph
-        graph.eliminate_dead_code()
+        graph = traced(joint, *values)
         varying, wanted = dependent(graph), needed(graph)
         loops = Loops(graph, varying)
-        text = SOURCE.format(
+        self.functions, self.places = compiled(
             prepare=loops.text(lambda key: isinstance(key, Node) and key not in varying),
             excess=loops.text(lambda key: key == 0 or key in varying & wanted),
             slopes=loops.text(lambda key: key not in (0, *wanted) and (key in varying or isinstance(key, int))),
-        )
-        library = Library(Path(__file__).with_name("leading.c").read_text() + text)
-        self.functions, self.places = library.functions, Places()
+        ), Places()  # fmt: skip
         self.memory, self.out = np.zeros(loops.memory), np.zeros(sum(loops.sizes))
         self.cell = np.zeros(())  # where the compiled code reads s
         self.at(*parameters)

@@ -7,20 +7,25 @@ is the call. An operation outside the closed set below raises `Untraceable`, and
 import math
 import subprocess
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.func import functionalize
 from torch.fx import Graph, Node
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from .trace import Untraceable, arguments, operation
+from .library import Library
+from .trace import Untraceable, arguments, merge_repeated, operation
 
 VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default", "select.int", "slice.Tensor",
          "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default", "view.default"}  # fmt: skip
 ELEMENTWISE = {
-    "abs.default": "fabs({1})", "neg.default": "-{1}", "exp.default": "exp({1})", "sqrt.default": "sqrt({1})",
+    "abs.default": "fabs({1})", "neg.default": "-{1}", "exp.default": "exp_({1})", "sqrt.default": "sqrt({1})",
     "log.default": "log({1})", "pow.Tensor_Tensor": "pow({1}, {2})",
-    "sigmoid.default": "1 / (1 + exp(-{1}))", "tanh.default": "tanh({1})", "sgn.default": "({1} > 0) - ({1} < 0)",
+    "sigmoid.default": "1 / (1 + exp_(-{1}))", "tanh.default": "1 - 2 / (1 + exp_(2 * {1}))",
+    "sgn.default": "({1} > 0) - ({1} < 0)",
     "add.Tensor": "{1} + {2}", "sub.Tensor": "{1} - {2}", "rsub.Scalar": "{2} - {1}", "mul.Tensor": "{1} * {2}",
     "mul.Scalar": "{1} * {2}", "div.Tensor": "{1} / {2}", "div.Scalar": "{1} / {2}", "isnan.default": "isnan({1})",
     "pow.Tensor_Scalar": "pow({1}, {2})", "clone.default": "{1}", "where.self": "{1} ? {2} : {3}",
@@ -31,10 +36,18 @@ ELEMENTWISE = {
 }  # fmt: skip
 ELEMENTWISE |= {f"{name}.{kind}": f"{{1}} {sign} {{2}}" for kind in ("Tensor", "Scalar")
                 for name, sign in dict(lt="<", le="<=", gt=">", ge=">=", eq="==", ne="!=").items()}  # fmt: skip
+CHEAP = {f"{name}.{kind}" for name in ("abs", "neg", "add", "sub", "mul") for kind in ("default", "Tensor", "Scalar")}
 READING_ONCE = {key for key, text in ELEMENTWISE.items() if all(text.count(f"{{{k}}}") < 2 for k in (1, 2, 3))}
 FILLED = dict(ones=1.0, ones_like=1.0, zeros=0.0, zeros_like=0.0, new_zeros=0.0)
 TILE = 16
 """Columns of the matrices of leading.c are padded to a multiple of it."""
+OPTIONS = '#pragma GCC optimize "O3,associative-math,no-signed-zeros,no-trapping-math"'
+FUNCTION = """
+void {}(double *restrict m, const double *const *in, double *restrict out)
+{{
+  {}
+}}
+"""
 COMPOSED = set(
     "full scalar_tensor arange eye cat stack slice_backward select_backward sum amax max mv mm leading".split()
 )
@@ -49,9 +62,14 @@ class Place(NamedTuple):
     def seen(self, view: Callable[[Tensor], Tensor]) -> "Place":
         return Place(self.array, view(self.layout))
 
-    def element(self, indices: list[str]) -> str:
-        steps = (f"{s} * {i}" for i, s in zip(indices, self.layout.stride(), strict=True) if s)
-        return f"{self.array}[{' + '.join([str(self.layout.storage_offset()), *steps])}]"
+    def element(self, indices: list[str], held: dict[str, str]) -> str:
+        """`held`: names of what is the same for all indices."""
+        steps = [f"{s} * {i}" for i, s in zip(indices, self.layout.stride(), strict=True) if s]
+        text = f"{self.array}[{' + '.join([str(self.layout.storage_offset()), *steps])}]"
+        return text if steps else held.setdefault(text, f"h{len(held)}")
+
+    def first(self) -> str:
+        return f"&{self.array}[{self.layout.storage_offset()}]"
 
     def strides(self) -> list[tuple[int, ...]]:
         return [self.layout.stride()]
@@ -66,15 +84,20 @@ class Formula(NamedTuple):
     def seen(self, view: Callable[[Tensor], Tensor]) -> "Formula":
         return Formula(self.text, [a.seen(view) if isinstance(a, Place | Formula) else a for a in self.operands])
 
-    def element(self, indices: list[str]) -> str:
-        return f"({self.text.format('', *(written(a, indices) for a in self.operands))})"
+    def element(self, indices: list[str], held: dict[str, str]) -> str:
+        return f"({self.text.format('', *(written(a, indices, held) for a in self.operands))})"
+
+    def is_cheap(self) -> bool:
+        """No more than a number or a sign in front of what is stored."""
+        inner = [a for a in self.operands if isinstance(a, Formula)]
+        return not any(isinstance(b, Formula) for a in inner for b in a.operands)
 
     def strides(self) -> list[tuple[int, ...]]:
         return [strides for a in self.operands if isinstance(a, Place | Formula) for strides in a.strides()]
 
 
-def written(a, indices: list[str]) -> str:
-    return a.element(indices) if isinstance(a, Place | Formula) else constant(a)
+def written(a, indices: list[str], held: dict[str, str]) -> str:
+    return a.element(indices, held) if isinstance(a, Place | Formula) else constant(a)
 
 
 class Loops:
@@ -111,15 +134,22 @@ class Loops:
         return "\n  ".join(line for key, lines in self.lines.items() if of(key) for line in lines)
 
     def stored(self, node: Node) -> Place:
-        """Where a value lies that more than one operation on single elements reads."""
+        """Where a value lies that more than loops read."""
         place = self.places[node]
         if isinstance(place, Formula):
-            raise Untraceable(f"{node.name} is nowhere")
+            now, self.now = self.now, self.lines[node]
+            self.places[node] = place = self.filled(place, shape(node))
+            self.now = now
         return place
 
-    def view(self, node: Node) -> Place:
+    def filled(self, formula: Formula, size: torch.Size) -> Place:
+        place = self.room(size)
+        self.loop("{0} = {1}", place, formula)
+        return place
+
+    def view(self, node: Node) -> Place | Formula:
         source, *rest = arguments(node)
-        return self.stored(source).seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
+        return self.places[source].seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
 
     def computed(self, node: Node) -> Place | Formula:
         """A place of its own, and the statements that fill it; or what to compute where it is read."""
@@ -127,11 +157,8 @@ class Loops:
         if operation(node) in ELEMENTWISE:
             operands = [self.spread(a, shape(node)) for a in (clamped(*args) if name == "clamp" else args)]
             formula = Formula(ELEMENTWISE[operation(node)], operands)
-            if self.is_read_once(node):
-                return formula
-            place = self.room(shape(node))
-            self.loop("{0} = {1}", place, formula)
-            return place
+            is_spared = len(shape(node)) > 1 and operation(node) in CHEAP and formula.is_cheap()
+            return formula if is_spared or self.is_read_once(node) else self.filled(formula, shape(node))
         place = self.room(shape(node))
         fill = getattr(self, name, None) if name in COMPOSED else None
         if fill is None and name not in FILLED:
@@ -194,17 +221,16 @@ class Loops:
         self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(shape(A))), A, b)
 
     def mm(self, place: Place, A, B) -> None:
-        n = (*shape(A), shape(B)[1])
-        left, right = self.stored(A).seen(lambda layout: layout[:, :, None]), self.stored(B)
-        self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(n)), left, right)
+        factors = (self.stored(a) for a in (A, B))
+        left, right = (f"{a.first()}, {', '.join(map(str, a.layout.stride()))}" for a in factors)
+        self.now.append(f"product({shape(A)[0]}, {shape(A)[1]}, {shape(B)[1]}, {left}, {right}, {place.first()});")
 
     def leading(self, place: Place, M) -> None:
         (rows, columns), source = shape(M), self.stored(M)
         padded = -(-columns // TILE) * TILE
         work = self.room(2 * max(rows, padded) * padded)
         strides = ", ".join(map(str, source.layout.stride()))
-        ends = ", ".join(f"&{a.element(['0'] * a.layout.dim())}" for a in (work, place))
-        self.now.append(f"leading({rows}, {columns}, &{source.element(['0', '0'])}, {strides}, {ends});")
+        self.now.append(f"leading({rows}, {columns}, {source.first()}, {strides}, {work.first()}, {place.first()});")
 
     def is_read_once(self, node: Node) -> bool:
         """By an operation on single elements, one for one, and in the same part."""
@@ -220,14 +246,37 @@ class Loops:
     def loop(self, statement: str, place: Place, *operands: Any) -> None:
         """The statement for every element of the place; the operands are spread over them.
 
-        The innermost loop is the one along which the most of them lie side by side.
+        The innermost loop is the one along which the most of them lie side by side. What is the same for all of them is
+        read once, and where the innermost add to one place they do so in a number of their own.
         """
-        n, names = place.layout.shape, [f"i{k}" for k in range(place.layout.dim())]
-        spread = [place, *(self.spread(a, n) for a in operands)]
-        strides = [each for a in spread if isinstance(a, Place | Formula) for each in a.strides()]
+        n, names, held = place.layout.shape, [f"i{k}" for k in range(place.layout.dim())], dict[str, str]()
+        spread = [self.spread(a, n) for a in operands]
+        strides = [each for a in (place, *spread) if isinstance(a, Place | Formula) for each in a.strides()]
         order = sorted(range(len(n)), key=lambda k: sum(each[k] > 1 for each in strides), reverse=True)
-        heads = (f"for (int i{k} = 0; i{k} < {n[k]}; i{k}++)" for k in order)
-        self.now.append(" ".join([*heads, statement.format(*(written(a, names) for a in spread)) + ";"]))
+        inside = len(order) - next((i for i, k in enumerate(reversed(order)) if place.layout.stride(k)), len(order))
+        values = [written(a, names, held) for a in spread]
+        outer, inner = (
+            [f"for (int i{k} = 0; i{k} < {n[k]}; i{k}++)" for k in part] for part in (order[:inside], order[inside:])
+        )
+        target = place.element(names, {}) if inside else place.first()[1:]
+        once = "".join(f"const double {name} = {text}; " for text, name in held.items())
+        body = f"{statement.format('t' if inner else target, *values)};"
+        if inner:
+            body = f"{{ double t = {target}; {' '.join([*inner, body])} {target} = t; }}"
+        self.now.append(f"{{ {once}{' '.join([*outer, body])} }}")
+
+
+def traced(function: Callable[..., Any], *values: Tensor) -> Graph:
+    """What torch does in a function of these, without what is done twice or for nothing."""
+    graph = make_fx(functionalize(function, remove="mutations"))(*values).graph
+    merge_repeated(graph)
+    return graph
+
+
+def compiled(**functions: str) -> Any:
+    """Functions (m, in, out) of these statements."""
+    texts = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("loops.c", "leading.c"))
+    return Library("\n".join([OPTIONS, *texts, *(FUNCTION.format(*each) for each in functions.items())])).functions
 
 
 Made = TypeVar("Made")
