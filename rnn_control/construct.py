@@ -14,9 +14,10 @@ from .bounds import level_weights
 from .certificate import rate_of
 from .certify import TRAINABLE, condition
 from .contract import roomiest_method
+from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
 from .loops import where_possible
-from .model import Model, Params, PullBack, pull_back
+from .model import Model, Params, PullBack
 from .wrapped import Wrapped
 
 SOFTNESS = 0.05
@@ -63,7 +64,7 @@ class Contracting(Wrapped):
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
         self.box, self.names = self.input_box(), list(self.free())
-        self.calls, self.compiled, self.last = 0, None, 1.0
+        self.calls, self.compiled, self.last = 0, None, torch.ones((), dtype=torch.float64)
         self.sizes = [v.numel() for v in self.free().values()]
         self.parts = dict(zip(self.names, starmap(slice, pairwise(accumulate(self.sizes, initial=0))), strict=True))
         self.start_scale()
@@ -148,13 +149,15 @@ class Contracting(Wrapped):
         free = self.free()
         return self.implicit(free, *self.located(free, TracedExcess(self.excess), 1.0))
 
-    def compiled_excess(self) -> Excess:
-        """Compiled once that pays and where it can be."""
-        self.calls += 1
-        if self.calls == PAYS:
-            parameters = (self.box, self.log_scale, *self.free().values())
-            self.compiled = where_possible(lambda: CompiledExcess(self.excess, *parameters))
-        return self.compiled or TracedExcess(self.excess)
+    def loops(self) -> tuple[CompiledExcess, CompiledMap | None]:
+        """The excess, and the explicit parameters for a factor where all are in float64, by compiled code."""
+        free = self.free()
+        excess = CompiledExcess(self.excess, self.box, self.log_scale, *free.values())
+        if next(self.inner.parameters()).dtype != torch.float64:
+            return excess, None
+        explicit = lambda s, *values: self.shrunk(s, dict(zip(self.names, values, strict=True)))  # noqa: E731
+        values = self.last, *free.values()
+        return excess, CompiledMap(explicit, values, range(len(values)))
 
     def theta(self) -> Params:
         return self.explicit(self.factor())
@@ -165,32 +168,25 @@ class Contracting(Wrapped):
         return Params({k: v.to(dtype) for k, v in self.shrunk(s, self.free()).items()})
 
     def linearised(self) -> tuple[Params, PullBack]:
-        """The factor to TOLERANCE, from the last one on, by compiled code that the optimiser calls.
+        """The factor to TOLERANCE, from the last one on, by compiled code once that pays and where it can be.
 
-        Torch differentiates no more than the cell's own way from free parameters to explicit ones, if it has one.
+        p holds until the next call.
         """
-        inner, free = self.inner, self.free()
-        s, slopes = self.located(free, self.compiled_excess(), self.last)
-        self.last = s
-        if self.compiled is None or next(inner.parameters()).dtype != torch.float64:
+        if self.calls < PAYS:
+            self.calls += 1
+            self.compiled = where_possible(self.loops) if self.calls == PAYS else self.compiled
+        free, (excess, explicit) = self.free(), self.compiled or (TracedExcess(self.excess), None)
+        s, slopes = self.located(free, excess, self.last.item())
+        self.last.fill_(s)
+        if explicit is None:
             return self.with_pull_back(self.explicit(self.implicit(free, s, slopes)))
-        leaves = {k: v.detach() for k, v in free.items()}
-        shrunk = {k: leaves[k] for k in inner.recurrent}
-        leaves |= {k: s * v for k, v in shrunk.items()}
-        if type(inner).theta is Model.theta:
-            p = Params(leaves)
-        else:
-            p = functional_call(inner, {k: v.requires_grad_(True) for k, v in leaves.items()}, ())
-        pull = pull_back(p, list(leaves.values()))
+        p, pull = explicit((self.last, *free.values()))
 
         def back(grads: dict[str, np.ndarray]) -> np.ndarray:
-            g, slope = pull(grads), 0.0
-            for name, v in shrunk.items():
-                part = g[self.parts[name]]
-                slope += part @ v.numpy().ravel()
-                part *= s
-            found = slope * slopes() if slope else np.zeros(len(self.log_scale) + len(g))
-            found[len(found) - len(g) :] += g
+            g = pull(grads)
+            slope = float(g[0])
+            found = slope * slopes() if slope else np.zeros(len(self.log_scale) + sum(self.sizes))
+            found[len(self.log_scale) :] += g[1:]
             trained = [v.requires_grad for v in (self.log_scale, *free.values())]
             return found if all(trained) else found[np.repeat(trained, [len(self.log_scale), *self.sizes])]
 

@@ -11,7 +11,7 @@ from torch.func import vjp
 from torch.fx import Graph, Node
 
 from .library import Places, native
-from .loops import Loops, compiled, traced
+from .loops import Loops, compiled, dependent, traced
 
 TOLERANCE = 1e-9
 """Of a factor, relative."""
@@ -121,18 +121,19 @@ class CompiledExcess:
             slopes=loops.text(lambda key: key not in (0, *wanted) and (key in varying or isinstance(key, int))),
         ), Places()  # fmt: skip
         self.memory, self.out = np.zeros(loops.memory), np.zeros(sum(loops.sizes))
-        self.cell = np.zeros(())  # where the compiled code reads s
+        self.cell = torch.zeros((), dtype=torch.float64)  # where the compiled code reads s
+        self.number, self.ends = self.cell.numpy(), (native(self.memory), native(self.out))
         self.at(*parameters)
 
     def at(self, *parameters: Tensor) -> "CompiledExcess":
-        self.s, values = math.nan, [torch.from_numpy(self.cell), *parameters]
-        self.arguments = native(self.memory), self.places(values), native(self.out)
+        (memory, out), self.s = self.ends, math.nan
+        self.arguments = memory, self.places([self.cell, *parameters]), out
         self.functions.prepare(*self.arguments)
         return self
 
     def __call__(self, s: float) -> float:
         if s != self.s:
-            self.s, self.cell[...] = s, s
+            self.s, self.number[...] = s, s
             self.functions.excess(*self.arguments)
         return float(self.out[0])
 
@@ -153,15 +154,6 @@ class Implicit(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor):
         parts = torch.from_numpy(ctx.slopes).split([shape.numel() for shape in ctx.shapes])
         return None, None, *(grads[0] * part.view(shape) for part, shape in zip(parts, ctx.shapes, strict=True))
-
-
-def dependent(graph: Graph) -> set[Any]:
-    """Nodes that depend on the first input."""
-    found: set[Any] = {next(iter(graph.nodes))}
-    for node in graph.nodes:
-        if found & set(node.all_input_nodes):
-            found.add(node)
-    return found
 
 
 def needed(graph: Graph) -> set[Any]:

@@ -53,3 +53,35 @@ static void product(int m, int k, int n, const double *A, int ra, int ca, const 
       for (int j = start; j < n; j++) C[n * i + j] += A[ra * i + ca * l] * B[rb * l + j];
   }
 }
+
+static inline void swap(double *a, double *b)
+{
+  const double kept = *a;
+  *a = *b, *b = kept;
+}
+
+/* X (n, k) with A X = B, entry (i, j) of A at A[ra i + ca j], of B at B[rb i + cb j]; the largest of a column leads. */
+static void solve(int n, int k, const double *A, int ra, int ca, const double *B, int rb, int cb, double *restrict X)
+{
+  double M[n * n];
+  for (int i = 0; i < n; i++) {
+    for (int j = 0; j < n; j++) M[n * i + j] = A[ra * i + ca * j];
+    for (int j = 0; j < k; j++) X[k * i + j] = B[rb * i + cb * j];
+  }
+  for (int i = 0; i < n; i++) {
+    int first = i;
+    for (int r = i + 1; r < n; r++) first = fabs(M[n * r + i]) > fabs(M[n * first + i]) ? r : first;
+    for (int j = i; j < n && first > i; j++) swap(M + n * i + j, M + n * first + j);
+    for (int j = 0; j < k && first > i; j++) swap(X + k * i + j, X + k * first + j);
+    for (int r = i + 1; r < n; r++) {
+      const double factor = M[n * r + i] / M[n * i + i];
+      for (int j = i + 1; j < n; j++) M[n * r + j] -= factor * M[n * i + j];
+      for (int j = 0; j < k; j++) X[k * r + j] -= factor * X[k * i + j];
+    }
+  }
+  for (int i = n - 1; i >= 0; i--) {
+    for (int r = i + 1; r < n; r++)
+      for (int j = 0; j < k; j++) X[k * i + j] -= M[n * i + r] * X[k * r + j];
+    for (int j = 0; j < k; j++) X[k * i + j] /= M[n * i + i];
+  }
+}

@@ -7,6 +7,7 @@ is the call. An operation outside the closed set below raises `Untraceable`, and
 import math
 import subprocess
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +21,8 @@ from .library import Library
 from .trace import Untraceable, arguments, merge_repeated, operation
 
 VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default", "select.int", "slice.Tensor",
-         "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default", "view.default"}  # fmt: skip
+         "diagonal.default", "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default",
+         "view.default"}  # fmt: skip
 ELEMENTWISE = {
     "abs.default": "fabs({1})", "neg.default": "-{1}", "exp.default": "exp_({1})", "sqrt.default": "sqrt({1})",
     "log.default": "log({1})", "pow.Tensor_Tensor": "pow({1}, {2})",
@@ -49,7 +51,8 @@ void {}(double *restrict m, const double *const *in, double *restrict out)
 }}
 """
 COMPOSED = set(
-    "full scalar_tensor arange eye cat stack slice_backward select_backward sum amax max mv mm leading".split()
+    "full scalar_tensor arange eye cat stack slice_backward select_backward diagonal_backward diag_embed "
+    "sum trace amax max mv mm _linalg_solve_ex index index_put leading".split()
 )
 
 
@@ -109,7 +112,7 @@ class Loops:
     """
 
     def __init__(self, graph: Graph, apart: Collection[Node] = ()):
-        self.apart, self.places = apart, dict[Node, Place | Formula]()
+        self.apart, self.places = apart, dict[Node, Any]()
         self.lines: dict[Node | int, list[str]] = {}
         self.now: list[str] = []
         self.sizes: list[int] = []
@@ -120,7 +123,7 @@ class Loops:
             if node.op == "placeholder":
                 self.places[node] = Place(f"in[{inputs.index(node)}]", torch.empty(shape(node)))
             elif node.op == "call_function":
-                self.places[node] = self.view(node) if operation(node) in VIEWS else self.computed(node)
+                self.places[node] = self.found(node)
             elif node.op == "output":
                 for k, result in enumerate(arguments(node)[0]):
                     self.now = self.lines.setdefault(k, [])
@@ -146,6 +149,24 @@ class Loops:
         place = self.room(size)
         self.loop("{0} = {1}", place, formula)
         return place
+
+    def found(self, node: Node) -> Any:
+        """Place or formula of a value, or several; a tensor where it is made of nothing but whole numbers."""
+        name, args = operation(node), arguments(node)
+        if name == "<built-in function getitem>":
+            return self.places[args[0]][args[1]]
+        if name == "split_with_sizes.default":
+            split = lambda layout, k: layout.split(*args[1:])[k]  # noqa: E731
+            return [self.places[args[0]].seen(partial(split, k=k)) for k in range(len(args[1]))]
+        if name == "_linalg_check_errors.default":
+            return None
+        if name == "_linalg_solve_ex.default":
+            return [self.solved(*args), None, None, None]
+        if name == "unbind.int" or not node.all_input_nodes and not node.meta["val"].is_floating_point():
+            given = [self.places[a] if isinstance(a, Node) else a for a in args]
+            if all(not isinstance(a, Place | Formula) for a in given):
+                return node.target(*given, **node.kwargs)  # type: ignore
+        return self.view(node) if name in VIEWS else self.computed(node)
 
     def view(self, node: Node) -> Place | Formula:
         source, *rest = arguments(node)
@@ -201,6 +222,33 @@ class Loops:
     def select_backward(self, place: Place, grad, _, *at) -> None:
         self.loop("{0} = {1}", place.seen(lambda layout: layout.select(*at)), grad)
 
+    def diagonal_backward(self, place: Place, grad, _, *at) -> None:
+        self.loop("{0} = {1}", place.seen(lambda layout: layout.diagonal(*at)), grad)
+
+    def diag_embed(self, place: Place, a, *at) -> None:
+        self.loop("{0} = {1}", place.seen(lambda layout: layout.diagonal(*at)), a)
+
+    def trace(self, place: Place, a) -> None:
+        diagonal = self.places[a].seen(Tensor.diagonal)
+        self.loop("{0} += {1}", place.seen(lambda layout: layout.expand(shape(a)[:1])), diagonal)
+
+    def index(self, place: Place, a, indices) -> None:
+        self.chosen("{1} = {0}", self.stored(a), indices, place)
+
+    def index_put(self, place: Place, a, indices, values, adds=False) -> None:
+        self.loop("{0} = {1}", place, a)
+        self.chosen("{0} += {1}" if adds else "{0} = {1}", place, indices, values)
+
+    def chosen(self, statement: str, place: Place, indices: list[Node], other: Any) -> None:
+        """The statement for chosen elements of a place, one after the other."""
+        steps = zip((self.places[i] for i in indices), place.layout.stride(), strict=True)
+        at, held = sum((i * s for i, s in steps), torch.tensor(place.layout.storage_offset())), dict[str, str]()
+        value = written(self.spread(other, at.shape), ["i0"], held)
+        table = f"static const int at[] = {{{', '.join(map(str, at.tolist()))}}};"
+        once = "".join(f"const double {name} = {text}; " for text, name in held.items())
+        body = statement.format(f"{place.array}[at[i0]]", value)
+        self.now.append(f"{{ {table} {once}for (int i0 = 0; i0 < {len(at)}; i0++) {body}; }}")
+
     def sum(self, place: Place, a, dims=None, keepdim=False) -> None:
         self.loop("{0} += {1}", self.over(place, a, dims, keepdim), a)
 
@@ -221,16 +269,25 @@ class Loops:
         self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(shape(A))), A, b)
 
     def mm(self, place: Place, A, B) -> None:
-        factors = (self.stored(a) for a in (A, B))
-        left, right = (f"{a.first()}, {', '.join(map(str, a.layout.stride()))}" for a in factors)
-        self.now.append(f"product({shape(A)[0]}, {shape(A)[1]}, {shape(B)[1]}, {left}, {right}, {place.first()});")
+        self.now.append(
+            f"product({shape(A)[0]}, {shape(A)[1]}, {shape(B)[1]}, {self.at(A)}, {self.at(B)}, {place.first()});"
+        )
+
+    def solved(self, A, B) -> Place:
+        place = self.room(shape(B))
+        self.now.append(f"solve({shape(B)[0]}, {shape(B)[1]}, {self.at(A)}, {self.at(B)}, {place.first()});")
+        return place
 
     def leading(self, place: Place, M) -> None:
-        (rows, columns), source = shape(M), self.stored(M)
+        rows, columns = shape(M)
         padded = -(-columns // TILE) * TILE
         work = self.room(2 * max(rows, padded) * padded)
-        strides = ", ".join(map(str, source.layout.stride()))
-        self.now.append(f"leading({rows}, {columns}, {source.first()}, {strides}, {work.first()}, {place.first()});")
+        self.now.append(f"leading({rows}, {columns}, {self.at(M)}, {work.first()}, {place.first()});")
+
+    def at(self, M: Node) -> str:
+        """Where a matrix begins, and how far it is to the next row and column."""
+        place = self.stored(M)
+        return ", ".join([place.first(), *map(str, place.layout.stride())])
 
     def is_read_once(self, node: Node) -> bool:
         """By an operation on single elements, one for one, and in the same part."""
@@ -277,6 +334,15 @@ def compiled(**functions: str) -> Any:
     """Functions (m, in, out) of these statements."""
     texts = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("loops.c", "leading.c"))
     return Library("\n".join([OPTIONS, *texts, *(FUNCTION.format(*each) for each in functions.items())])).functions
+
+
+def dependent(graph: Graph) -> set[Any]:
+    """Nodes that depend on the first input."""
+    found: set[Any] = {next(iter(graph.nodes))}
+    for node in graph.nodes:
+        if found & set(node.all_input_nodes):
+            found.add(node)
+    return found
 
 
 Made = TypeVar("Made")

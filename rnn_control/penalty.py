@@ -83,13 +83,17 @@ class CompiledPenalty:
         values = [*self.fixed, *(v.detach() for v in p.values()), log_scale]
         loops = Loops(traced(joint, *values))
         ends = pairwise(accumulate(loops.sizes, initial=0))
-        _, self.slope, *parts = (slice(*ab) for ab in ends)
-        self.parts = [(name, part, tuple(p[name].shape)) for name, part in zip(wrt, parts, strict=True)]
-        self.out, self.memory = sum(loops.sizes), np.zeros(loops.memory)
+        self.memory, self.out = np.zeros(loops.memory), np.zeros(sum(loops.sizes))
+        self.value, slope, *parts = (self.out[a:b] for a, b in ends)
+        slopes = {name: part.reshape(p[name].shape) for name, part in zip(wrt, parts, strict=True)}
+        self.slopes = slopes, slope
         self.log_scale, self.places = torch.zeros_like(log_scale), Places()
+        self.scale, self.ends = self.log_scale.numpy(), (native(self.memory), native(self.out))
         self.evaluate = compiled(evaluate=loops.text()).evaluate
 
     def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
-        self.log_scale.numpy()[:], out = log_scale, np.empty(self.out)
-        self.evaluate(native(self.memory), self.places([*self.fixed, *p.values(), self.log_scale]), native(out))
-        return Cost(float(out[0]), {name: out[part].reshape(of) for name, part, of in self.parts}, out[self.slope])
+        """The gradient holds until the next call."""
+        self.scale[:] = log_scale
+        memory, out = self.ends
+        self.evaluate(memory, self.places([*self.fixed, *p.values(), self.log_scale]), out)
+        return Cost(self.value.item(), *self.slopes)

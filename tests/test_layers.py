@@ -27,7 +27,7 @@ LEVELS = (
     "wrapped simulate trace compile export orbits barrier realisation",
     "literal statements library linear_start",
     "gradients loops windows",
-    "constants factor",
+    "constants explicit factor",
     "codegen",
     "kernel lmi boxes",
     "initial regional",

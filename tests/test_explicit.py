@@ -1,0 +1,98 @@
+"""Explicit parameters that C loops make, and their pull-back, are those of torch, and as certified."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from zoo import ZOO, randomised
+
+from rnn_control import Cascade, Contracting, explicit
+from rnn_control.certify import condition, is_proved
+from rnn_control.explicit import Linearised, compiled_theta
+from rnn_control.model import Params
+
+MADE = "ren", "lipschitz_ren", "lipschitz_rnn"
+"""Families whose explicit parameters torch computes."""
+
+
+def drawn(p):
+    rng = np.random.default_rng(0)
+    return {k: rng.normal(size=v.shape) for k, v in p.items() if v.requires_grad}
+
+
+@pytest.fixture(params=[(kind, size) for kind in MADE for size in (1, 3, 9)], ids=lambda v: f"{v[0]}-{v[1]}")
+def both(request):
+    """(p, pull-back) by torch and by the loops, traced at other parameters than those they are asked for."""
+    kind, size = request.param
+    model = ZOO[kind](2, 1, size)
+    loops = compiled_theta(model)
+    randomised(model, 0, 0.3)
+    return model.linearised(), loops()
+
+
+def test_compiled_parameters_are_those_of_torch(both):
+    (p, _), (q, _) = both
+    assert p.keys() == q.keys()
+    for name, value in p.items():
+        assert_allclose(q[name].detach(), value.detach(), rtol=1e-12, atol=1e-12 * float(value.detach().abs().max()))
+
+
+def test_compiled_pull_back_is_that_of_torch(both):
+    (p, back), (_, loops) = both
+    found, expected = loops(drawn(p)), back(drawn(p))
+    assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["gru", "gru_reset_after", "lstm", "esn", "nnarx", "lipschitz_rnn"])
+def test_compiled_parameters_of_a_construction_are_those_of_torch(kind):
+    model, s = Contracting(ZOO[kind](2, 2, 3)), torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    free = {k: v.detach().requires_grad_(True) for k, v in model.free().items()}
+    p, (q, loops) = model.shrunk(s, free), model.loops()[1]((s, *free.values()))
+    for name, value in p.items():
+        assert_allclose(q[name].detach(), value.detach(), rtol=1e-12)
+    weights = drawn(p)
+    total = sum((torch.from_numpy(g) * p[k]).sum() for k, g in weights.items())
+    expected = torch.cat([g.flatten() for g in torch.autograd.grad(total, [s, *free.values()])]).numpy()
+    assert_allclose(loops(weights), expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
+
+
+@pytest.mark.parametrize("step", [1e3, 1e6])
+@pytest.mark.parametrize("kind", ["ren", "lipschitz_ren"])
+def test_no_step_leaves_the_certified_set_where_loops_make_the_parameters(kind, step):
+    """Theorem 13."""
+    model, rng = ZOO[kind](2, 1, 3), np.random.default_rng(0)
+    loops = compiled_theta(model)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(step * torch.from_numpy(np.sign(rng.normal(size=value.shape))))
+    p = Params({k: v.detach() for k, v in loops()[0].items()})
+    bound = condition(model, p, model.input_box(), "delta_iss", "published")
+    assert is_proved(bound) and float(bound.rate) <= model.rate + 1e-9
+
+
+def cascade():
+    return Cascade(ZOO["ren"](2, 2, 2), ZOO["gru"](2, 1, 2))
+
+
+@pytest.mark.parametrize("make, pays", [(lambda: ZOO["ren"](2, 1, 2), True), (lambda: ZOO["gru"](2, 1, 2), False),
+                                        (cascade, True), (lambda: Contracting(ZOO["gru"](2, 1, 2)), False),
+                                        (lambda: ZOO["ren"](2, 1, 2).float(), False)])  # fmt: skip
+def test_parameters_are_compiled_once_it_pays_where_torch_would_compute_them(make, pays, monkeypatch):
+    monkeypatch.setattr(explicit, "PAYS", 2)
+    model = make()
+    linearised, (p, back) = Linearised(model), model.linearised()
+    expected = back(drawn(p))
+    for _ in range(3):
+        q, back = linearised()
+        assert_allclose(back(drawn(q)), expected, rtol=1e-5, atol=1e-6)
+    assert (linearised.compiled is not None) == pays
+
+
+def test_parameters_stay_with_torch_without_a_compiler(monkeypatch):
+    def none(*_):
+        raise OSError("no C compiler found")
+
+    monkeypatch.setattr(explicit, "PAYS", 1)
+    monkeypatch.setattr("rnn_control.library.load_library", none)
+    linearised = Linearised(ZOO["ren"](2, 1, 2))
+    assert linearised()[0].keys() == linearised.model.theta().keys() and linearised.compiled is None
