@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import accumulate, pairwise, starmap
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -63,17 +63,20 @@ class Contracting(Wrapped):
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
-        self.box, self.names = self.input_box(), list(self.free())
+        self.homes = [(home, k) for m in model.modules() for home in (m._parameters,) for k in home]
+        self.homes += [(home, k) for m in model.modules() for home in (m._buffers,) for k in home]
+        self.names = [k for k, _ in (*model.named_parameters(), *model.named_buffers())]
+        self.box = self.input_box()
         self.calls, self.compiled, self.last = 0, None, torch.ones((), dtype=torch.float64)
         self.sizes = [v.numel() for v in self.free().values()]
-        self.parts = dict(zip(self.names, starmap(slice, pairwise(accumulate(self.sizes, initial=0))), strict=True))
+        self.ends = list(accumulate([len(self.log_scale), *self.sizes], initial=0))
         self.start_scale()
         if not self.is_met(0.0, self.log_scale) and not self.is_met(0.0, self.safe_scale()):
             raise ValueError(f"{model.kind}: the {self.method} condition has no rate {rate} even without recurrence")
 
     def free(self) -> dict[str, Tensor]:
         """Parameters of the inner model, fixed ones included, in float64."""
-        return {k: v.double() for k, v in (*self.inner.named_parameters(), *self.inner.named_buffers())}
+        return dict(zip(self.names, [home[k].double() for home, k in self.homes], strict=True))
 
     def shrunk(self, s: float | Tensor, free: dict[str, Tensor]) -> Params:
         """Explicit parameters with recurrent weights multiplied by s."""
@@ -124,7 +127,7 @@ class Contracting(Wrapped):
 
         def slopes() -> np.ndarray:
             if not 0 < s < 1:
-                return np.zeros(len(self.log_scale) + sum(self.sizes))
+                return np.zeros(self.ends[-1])
             excess(s)
             every = excess.slopes()
             found = every[1 + len(self.box) :] / -max(every[0], 1e-12)
@@ -185,10 +188,11 @@ class Contracting(Wrapped):
         def back(grads: dict[str, np.ndarray]) -> np.ndarray:
             g = pull(grads)
             slope = float(g[0])
-            found = slope * slopes() if slope else np.zeros(len(self.log_scale) + sum(self.sizes))
-            found[len(self.log_scale) :] += g[1:]
+            found = slope * slopes() if slope else np.zeros(self.ends[-1])
+            found[self.ends[1] :] += g[1:]
             trained = [v.requires_grad for v in (self.log_scale, *free.values())]
-            return found if all(trained) else found[np.repeat(trained, [len(self.log_scale), *self.sizes])]
+            parts = zip(pairwise(self.ends), trained, strict=True)
+            return found if all(trained) else np.concatenate([found[a:b] for (a, b), counts in parts if counts])
 
         return p, back
 

@@ -6,7 +6,7 @@ is the call. An operation outside the closed set below raises `Untraceable`, and
 
 import math
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -51,7 +51,7 @@ void {}(double *restrict m, const double *const *in, double *restrict out)
 }}
 """
 COMPOSED = set(
-    "full scalar_tensor arange eye cat stack slice_backward select_backward diagonal_backward diag_embed "
+    "full scalar_tensor eye cat stack slice_backward select_backward diagonal_backward diag_embed "
     "sum trace amax max mv mm _linalg_solve_ex index index_put leading".split()
 )
 
@@ -138,7 +138,7 @@ class Loops:
 
     def stored(self, node: Node) -> Place:
         """Where a value lies that more than loops read."""
-        place = self.places[node]
+        place = self.value(node)
         if isinstance(place, Formula):
             now, self.now = self.now, self.lines[node]
             self.places[node] = place = self.filled(place, shape(node))
@@ -154,23 +154,41 @@ class Loops:
         """Place or formula of a value, or several; a tensor where it is made of nothing but whole numbers."""
         name, args = operation(node), arguments(node)
         if name == "<built-in function getitem>":
-            return self.places[args[0]][args[1]]
+            return self.several(args[0])[args[1]]
         if name == "split_with_sizes.default":
             split = lambda layout, k: layout.split(*args[1:])[k]  # noqa: E731
-            return [self.places[args[0]].seen(partial(split, k=k)) for k in range(len(args[1]))]
+            return [self.value(args[0]).seen(partial(split, k=k)) for k in range(len(args[1]))]
         if name == "_linalg_check_errors.default":
             return None
         if name == "_linalg_solve_ex.default":
             return [self.solved(*args), None, None, None]
-        if name == "unbind.int" or not node.all_input_nodes and not node.meta["val"].is_floating_point():
-            given = [self.places[a] if isinstance(a, Node) else a for a in args]
-            if all(not isinstance(a, Place | Formula) for a in given):
-                return node.target(*given, **node.kwargs)  # type: ignore
+        if name == "unbind.int" and isinstance(self.places[args[0]], Tensor):
+            return self.places[args[0]].unbind(*args[1:])
+        if not isinstance(node.meta["val"], Tensor):
+            raise Untraceable(name)
+        if not node.all_input_nodes and (name.startswith("arange") or not node.meta["val"].is_floating_point()):
+            return node.target(*args, **node.kwargs)  # type: ignore
         return self.view(node) if name in VIEWS else self.computed(node)
+
+    def several(self, node: Node) -> Sequence[Any]:
+        """The values of an operation that has more than one."""
+        if isinstance(self.places[node], Place | Formula | Tensor | None):
+            raise Untraceable(f"a part of {node.name}")
+        return self.places[node]
+
+    def value(self, node: Node) -> Place | Formula:
+        """Where a value lies or what it is; whole numbers are written down."""
+        found = self.places[node]
+        if isinstance(found, Tensor):
+            numbers = ", ".join(map(str, found.flatten().tolist()))
+            return Place(f"((const double[]){{{numbers}}})", torch.empty(found.shape))
+        if not isinstance(found, Place | Formula):
+            raise Untraceable(f"{node.name}, which has no value here")
+        return found
 
     def view(self, node: Node) -> Place | Formula:
         source, *rest = arguments(node)
-        return self.places[source].seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
+        return self.value(source).seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
 
     def computed(self, node: Node) -> Place | Formula:
         """A place of its own, and the statements that fill it; or what to compute where it is read."""
@@ -200,10 +218,6 @@ class Loops:
     def scalar_tensor(self, place: Place, value) -> None:
         self.loop("{0} = {1}", place, value)
 
-    def arange(self, place: Place, start, end) -> None:
-        for k in range(end - start):
-            self.loop("{0} = {1}", place.seen(lambda layout, k=k: layout[k]), float(start + k))
-
     def eye(self, place: Place, *_) -> None:
         self.loop("{0} = {1}", place.seen(Tensor.diagonal), 1.0)
 
@@ -229,7 +243,7 @@ class Loops:
         self.loop("{0} = {1}", place.seen(lambda layout: layout.diagonal(*at)), a)
 
     def trace(self, place: Place, a) -> None:
-        diagonal = self.places[a].seen(Tensor.diagonal)
+        diagonal = self.value(a).seen(Tensor.diagonal)
         self.loop("{0} += {1}", place.seen(lambda layout: layout.expand(shape(a)[:1])), diagonal)
 
     def index(self, place: Place, a, indices) -> None:
@@ -241,8 +255,13 @@ class Loops:
 
     def chosen(self, statement: str, place: Place, indices: list[Node], other: Any) -> None:
         """The statement for chosen elements of a place, one after the other."""
-        steps = zip((self.places[i] for i in indices), place.layout.stride(), strict=True)
-        at, held = sum((i * s for i, s in steps), torch.tensor(place.layout.storage_offset())), dict[str, str]()
+        known = [self.places.get(i) for i in indices]
+        if len(known) != place.layout.dim() or any(not isinstance(i, Tensor) or i.dtype != torch.int64 for i in known):
+            raise Untraceable("elements chosen by what is computed")
+        where = zip(known, place.layout.shape, place.layout.stride(), strict=True)
+        at, held = sum((i % n * step for i, n, step in where), torch.tensor(place.layout.storage_offset())), {}
+        if at.dim() != 1:
+            raise Untraceable("elements chosen in a table")
         value = written(self.spread(other, at.shape), ["i0"], held)
         table = f"static const int at[] = {{{', '.join(map(str, at.tolist()))}}};"
         once = "".join(f"const double {name} = {text}; " for text, name in held.items())
@@ -297,7 +316,7 @@ class Loops:
 
     def spread(self, a: Any, n: torch.Size) -> Any:
         """An operand, over a shape."""
-        source = self.places[a] if isinstance(a, Node) else a
+        source = self.value(a) if isinstance(a, Node) else a
         return source.seen(lambda layout: layout.expand(n)) if isinstance(source, Place | Formula) else source
 
     def loop(self, statement: str, place: Place, *operands: Any) -> None:
