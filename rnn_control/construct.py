@@ -18,6 +18,7 @@ from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
 from .loops import where_possible
 from .model import Model, Params, PullBack
+from .trace import Untraceable
 from .wrapped import Wrapped
 
 SOFTNESS = 0.05
@@ -63,8 +64,11 @@ class Contracting(Wrapped):
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
-        self.homes = [(home, k) for m in model.modules() for home in (m._parameters,) for k in home]
-        self.homes += [(home, k) for m in model.modules() for home in (m._buffers,) for k in home]
+        homes: list[dict[str, Any]] = [
+            *(m._parameters for m in model.modules()),
+            *(m._buffers for m in model.modules()),
+        ]
+        self.homes = [(home, k) for home in homes for k, v in home.items() if v is not None]
         self.names = [k for k, _ in (*model.named_parameters(), *model.named_buffers())]
         self.box = self.input_box()
         self.calls, self.compiled, self.last = 0, None, torch.ones((), dtype=torch.float64)
@@ -152,15 +156,14 @@ class Contracting(Wrapped):
         free = self.free()
         return self.implicit(free, *self.located(free, TracedExcess(self.excess), 1.0))
 
-    def loops(self) -> tuple[CompiledExcess, CompiledMap | None]:
-        """The excess, and the explicit parameters for a factor where all are in float64, by compiled code."""
-        free = self.free()
-        excess = CompiledExcess(self.excess, self.box, self.log_scale, *free.values())
+    def loops(self) -> tuple[CompiledExcess, CompiledMap]:
+        """The excess, and the explicit parameters for a factor, by compiled code, which computes in float64."""
         if next(self.inner.parameters()).dtype != torch.float64:
-            return excess, None
+            raise Untraceable("parameters that are not in float64")
         explicit = lambda s, *values: self.shrunk(s, dict(zip(self.names, values, strict=True)))  # noqa: E731
-        values = self.last, *free.values()
-        return excess, CompiledMap(explicit, values, range(len(values)))
+        free = self.free().values()
+        excess = CompiledExcess(self.excess, self.box, self.log_scale, *free)
+        return excess, CompiledMap(explicit, [self.last, *free], range(1 + len(free)))
 
     def theta(self) -> Params:
         return self.explicit(self.factor())
@@ -177,13 +180,14 @@ class Contracting(Wrapped):
         """
         if self.calls < PAYS:
             self.calls += 1
-            self.compiled = where_possible(self.loops) if self.calls == PAYS else self.compiled
-        free, (excess, explicit) = self.free(), self.compiled or (TracedExcess(self.excess), None)
+            if self.calls == PAYS:
+                self.compiled = where_possible(self.loops)
+        free, excess = self.free(), self.compiled[0] if self.compiled else TracedExcess(self.excess)
         s, slopes = self.located(free, excess, self.last.item())
         self.last.fill_(s)
-        if explicit is None:
+        if self.compiled is None:
             return self.with_pull_back(self.explicit(self.implicit(free, s, slopes)))
-        p, pull = explicit((self.last, *free.values()))
+        p, pull = self.compiled[1]([self.last, *free.values()])
 
         def back(grads: dict[str, np.ndarray]) -> np.ndarray:
             g = pull(grads)

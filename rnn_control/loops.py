@@ -255,7 +255,7 @@ class Loops:
 
     def chosen(self, statement: str, place: Place, indices: list[Node], other: Any) -> None:
         """The statement for chosen elements of a place, one after the other."""
-        known = [self.places.get(i) for i in indices]
+        known: list[Any] = [self.places.get(i) for i in indices]
         if len(known) != place.layout.dim() or any(not isinstance(i, Tensor) or i.dtype != torch.int64 for i in known):
             raise Untraceable("elements chosen by what is computed")
         where = zip(known, place.layout.shape, place.layout.stride(), strict=True)

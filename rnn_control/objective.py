@@ -129,10 +129,10 @@ class Objective:
 
     def load(self, v: np.ndarray) -> None:
         """Put the free parameters of v into the model."""
-        parts = torch.from_numpy(v[: self.n_theta]).split(self.sizes)
-        with torch.no_grad():
-            for target, part in zip(self.free, parts, strict=True):
-                target.copy_(part.view(target.shape))
+        start = 0
+        for target, size in zip(self.free, self.sizes, strict=True):
+            target.detach().numpy()[...] = v[start : start + size].reshape(target.shape)
+            start += size
 
     def initial_states(self, v: np.ndarray) -> np.ndarray:
         """(S, nx)."""

@@ -9,6 +9,7 @@ from zoo import ZOO, randomised
 from rnn_control import Cascade, Contracting, explicit
 from rnn_control.certify import condition, is_proved
 from rnn_control.explicit import Linearised, compiled_theta
+from rnn_control.loops import where_possible
 from rnn_control.model import Params
 
 MADE = "ren", "lipschitz_ren", "lipschitz_rnn"
@@ -56,18 +57,33 @@ def test_compiled_parameters_of_a_construction_are_those_of_torch(kind):
     assert_allclose(loops(weights), expected, rtol=1e-12, atol=1e-12 * abs(expected).max())
 
 
+@torch.no_grad()
+def proved_rate(model, loops, step):
+    """Rate that is proved of the parameters that the loops make after a step of that size, infinite if none is."""
+    rng = np.random.default_rng(0)
+    for value in model.parameters():
+        value.add_(step * torch.from_numpy(np.sign(rng.normal(size=value.shape))))
+    p = Params({k: v.detach().double() for k, v in loops()[0].items()})
+    bounds = [condition(model, p, model.input_box(), "delta_iss", method) for method in ("published", "weighted")]
+    return min(float(bound.rate) if is_proved(bound) else np.inf for bound in bounds)
+
+
 @pytest.mark.parametrize("step", [1e3, 1e6])
 @pytest.mark.parametrize("kind", ["ren", "lipschitz_ren"])
 def test_no_step_leaves_the_certified_set_where_loops_make_the_parameters(kind, step):
     """Theorem 13."""
-    model, rng = ZOO[kind](2, 1, 3), np.random.default_rng(0)
-    loops = compiled_theta(model)
-    with torch.no_grad():
-        for value in model.parameters():
-            value.add_(step * torch.from_numpy(np.sign(rng.normal(size=value.shape))))
-    p = Params({k: v.detach() for k, v in loops()[0].items()})
-    bound = condition(model, p, model.input_box(), "delta_iss", "published")
-    assert is_proved(bound) and float(bound.rate) <= model.rate + 1e-9
+    model = ZOO[kind](2, 1, 3)
+    assert proved_rate(model, compiled_theta(model), step) <= model.rate + 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("step", [1e3, 1e6])
+@pytest.mark.parametrize("kind", ["gru", "gru_reset_after", "lstm", "esn", "nnarx", "lipschitz_rnn"])
+def test_no_step_of_a_compiled_construction_leaves_the_certified_set(kind, step, dtype):
+    """Theorem 17 (a)."""
+    model = Contracting(ZOO[kind](2, 1, 3), rate=0.98).to(dtype)
+    model.compiled = where_possible(model.loops)
+    assert proved_rate(model, model.linearised, step) <= 0.98 + 1e-9
 
 
 def cascade():
