@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,29 +17,13 @@ from torch.func import functionalize
 from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from .formulas import ELEMENTWISE, READING_ONCE, Formula, Place, written
 from .library import Library
 from .trace import Untraceable, arguments, merge_repeated, operation
 
 VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default", "select.int", "slice.Tensor",
          "diagonal.default", "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default",
          "view.default"}  # fmt: skip
-ELEMENTWISE = {
-    "abs.default": "fabs({1})", "neg.default": "-{1}", "exp.default": "exp_({1})", "sqrt.default": "sqrt({1})",
-    "log.default": "log({1})", "pow.Tensor_Tensor": "pow({1}, {2})",
-    "sigmoid.default": "1 / (1 + exp_(-{1}))", "tanh.default": "1 - 2 / (1 + exp_(2 * {1}))",
-    "sgn.default": "({1} > 0) - ({1} < 0)",
-    "add.Tensor": "{1} + {2}", "sub.Tensor": "{1} - {2}", "rsub.Scalar": "{2} - {1}", "mul.Tensor": "{1} * {2}",
-    "mul.Scalar": "{1} * {2}", "div.Tensor": "{1} / {2}", "div.Scalar": "{1} / {2}", "isnan.default": "isnan({1})",
-    "pow.Tensor_Scalar": "pow({1}, {2})", "clone.default": "{1}", "where.self": "{1} ? {2} : {3}",
-    "maximum.default": "{1} >= {2} || isnan({1}) ? {1} : {2}", "masked_fill.Scalar": "{2} ? {3} : {1}",
-    "logical_and.default": "{1} && {2}", "logical_or.default": "{1} || {2}", "logical_not.default": "!{1}",
-    "tanh_backward.default": "{1} * (1 - {2} * {2})", "sigmoid_backward.default": "{1} * {2} * (1 - {2})",
-    "clamp.default": "{1} < {2} ? {2} : {1} > {3} ? {3} : {1}",
-}  # fmt: skip
-ELEMENTWISE |= {f"{name}.{kind}": f"{{1}} {sign} {{2}}" for kind in ("Tensor", "Scalar")
-                for name, sign in dict(lt="<", le="<=", gt=">", ge=">=", eq="==", ne="!=").items()}  # fmt: skip
-CHEAP = {f"{name}.{kind}" for name in ("abs", "neg", "add", "sub", "mul") for kind in ("default", "Tensor", "Scalar")}
-READING_ONCE = {key for key, text in ELEMENTWISE.items() if all(text.count(f"{{{k}}}") < 2 for k in (1, 2, 3))}
 FILLED = dict(ones=1.0, ones_like=1.0, zeros=0.0, zeros_like=0.0, new_zeros=0.0)
 TILE = 16
 """Columns of the matrices of leading.c are padded to a multiple of it."""
@@ -54,53 +38,6 @@ COMPOSED = set(
     "full scalar_tensor eye cat stack slice_backward select_backward diagonal_backward diag_embed "
     "sum trace amax max mv mm _linalg_solve_ex index index_put leading".split()
 )
-
-
-class Place(NamedTuple):
-    """Where a value lies: the name of an array, and a tensor of no content that lies in its memory alike."""
-
-    array: str
-    layout: Tensor
-
-    def seen(self, view: Callable[[Tensor], Tensor]) -> "Place":
-        return Place(self.array, view(self.layout))
-
-    def element(self, indices: list[str], held: dict[str, str]) -> str:
-        """`held`: names of what is the same for all indices."""
-        steps = [f"{s} * {i}" for i, s in zip(indices, self.layout.stride(), strict=True) if s]
-        text = f"{self.array}[{' + '.join([str(self.layout.storage_offset()), *steps])}]"
-        return text if steps else held.setdefault(text, f"h{len(held)}")
-
-    def first(self) -> str:
-        return f"&{self.array}[{self.layout.storage_offset()}]"
-
-    def strides(self) -> list[tuple[int, ...]]:
-        return [self.layout.stride()]
-
-
-class Formula(NamedTuple):
-    """A value that is computed where it is read: a statement of places and numbers alike in shape."""
-
-    text: str
-    operands: list[Any]
-
-    def seen(self, view: Callable[[Tensor], Tensor]) -> "Formula":
-        return Formula(self.text, [a.seen(view) if isinstance(a, Place | Formula) else a for a in self.operands])
-
-    def element(self, indices: list[str], held: dict[str, str]) -> str:
-        return f"({self.text.format('', *(written(a, indices, held) for a in self.operands))})"
-
-    def is_cheap(self) -> bool:
-        """No more than a number or a sign in front of what is stored."""
-        inner = [a for a in self.operands if isinstance(a, Formula)]
-        return not any(isinstance(b, Formula) for a in inner for b in a.operands)
-
-    def strides(self) -> list[tuple[int, ...]]:
-        return [strides for a in self.operands if isinstance(a, Place | Formula) for strides in a.strides()]
-
-
-def written(a, indices: list[str], held: dict[str, str]) -> str:
-    return a.element(indices, held) if isinstance(a, Place | Formula) else constant(a)
 
 
 class Loops:
@@ -196,7 +133,7 @@ class Loops:
         if operation(node) in ELEMENTWISE:
             operands = [self.spread(a, shape(node)) for a in (clamped(*args) if name == "clamp" else args)]
             formula = Formula(ELEMENTWISE[operation(node)], operands)
-            is_spared = len(shape(node)) > 1 and operation(node) in CHEAP and formula.is_cheap()
+            is_spared = len(shape(node)) > 1 and formula.is_cheap()
             return formula if is_spared or self.is_read_once(node) else self.filled(formula, shape(node))
         place = self.room(shape(node))
         fill = getattr(self, name, None) if name in COMPOSED else None
@@ -369,9 +306,16 @@ Made = TypeVar("Made")
 
 def where_possible(compile: Callable[[], Made]) -> Made | None:
     """None where a function cannot be traced (an eigenvalue, a number that decides what is computed) or compiled."""
+    unusual = (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    )  # what other people's cells do to tensors
     try:
         return compile()
-    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError):
+    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError, *unusual):
         return None
 
 
@@ -381,7 +325,3 @@ def shape(node: Node) -> torch.Size:
 
 def clamped(a, low=None, high=None):
     return a, -math.inf if low is None else low, math.inf if high is None else high
-
-
-def constant(a: float) -> str:
-    return f"({a!r})" if math.isfinite(a) else "NAN" if math.isnan(a) else "INFINITY" if a > 0 else "(-INFINITY)"

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from zoo import ZOO, randomised
 
-from rnn_control import Cascade, Contracting, explicit
+from rnn_control import Cascade, Contracting, LipschitzRNN, explicit
 from rnn_control.certify import condition, is_proved
 from rnn_control.explicit import Linearised, compiled_theta
 from rnn_control.loops import where_possible
@@ -102,6 +102,33 @@ def test_parameters_are_compiled_once_it_pays_where_torch_would_compute_them(mak
         q, back = linearised()
         assert_allclose(back(drawn(q)), expected, rtol=1e-5, atol=1e-6)
     assert (linearised.compiled is not None) == pays
+
+
+ODD = {
+    "numpy": lambda M: torch.from_numpy(np.tanh(M.detach().numpy())),
+    "a number": lambda M: M * float(M.detach().abs().max()),
+    "a choice": lambda M: M if M.sum() > 0 else -M,
+    "an eigenvalue": lambda M: torch.linalg.eigvalsh(M + M.T)[:1, None] * M,
+    "data": lambda M: M.data * 2,
+    "a sort": lambda M: M.sort(dim=0)[0],
+    "a largest": lambda M: M.max(dim=0)[0] * M,
+    "computed indices": lambda M: M[M.argmax(1)],
+    "a mask": lambda M: M * (M > 0),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_parameters_made_in_an_unusual_way_are_still_those_of_torch(name, monkeypatch):
+    class Odd(LipschitzRNN):
+        def theta(self):
+            return Params({**super().theta(), "W": ODD[name](self.MW)})
+
+    monkeypatch.setattr(explicit, "PAYS", 1)
+    model = Odd(2, 1, 3)
+    linearised = Linearised(model)
+    linearised()
+    p, (q, _) = randomised(model, 0).theta(), linearised()
+    assert_allclose(q.W.detach(), p.W.detach(), rtol=1e-12)
 
 
 def test_parameters_stay_with_torch_without_a_compiler(monkeypatch):
