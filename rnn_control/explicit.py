@@ -59,7 +59,7 @@ class CompiledMap:
             def explicit(*free):
                 for k, v in zip(trained, free, strict=True):
                     given[k] = v
-                return [v.view(v.shape) for v in function(*given).values()]
+                return list(function(*given).values())
 
             made, back, *_ = vjp(explicit, *(values[k] for k in trained))
             shaped = zip(bars.split(sizes), p.values(), strict=True)

@@ -141,7 +141,8 @@ def pull_back(p: Params, free: Sequence[Tensor]) -> PullBack:
             if v.is_leaf:
                 bars[id(v)] = bars[id(v)] + g if id(v) in bars else g
                 continue
-            whole = v._base if v._base is not None and v.is_contiguous() and v._base.is_contiguous() else v
+            whole = v if v._base is None else v._base
+            whole = whole if whole.requires_grad and whole.is_contiguous() and v.is_contiguous() else v
             _, bar = made.setdefault(id(whole), (whole, np.zeros(whole.numel())))
             start = v.storage_offset() - whole.storage_offset()
             bar[start : start + g.size] += g.ravel()

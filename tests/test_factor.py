@@ -15,6 +15,7 @@ from rnn_control import ESN, GRU, LSTM, Cascade, Contracting, construct
 from rnn_control.certify import weights_hash
 from rnn_control.factor import CompiledExcess, TracedExcess, largest
 from rnn_control.lure import ROOM, positive
+from rnn_control.model import Params, pull_back
 from rnn_control.models.ren import REN
 from rnn_control.objective import Objective
 
@@ -133,6 +134,17 @@ def test_pull_back_is_the_transposed_derivative(kind):
     sum((g * p[k]).sum() for k, g in weights(model).items()).backward()
     expected = [v.grad.numpy().ravel() for v in model.parameters() if v.requires_grad]
     assert_allclose(gradient, np.concatenate(expected), rtol=1e-10, atol=1e-12)
+
+
+def test_pull_back_adds_up_what_parts_of_one_tensor_share():
+    X = torch.arange(12.0, dtype=torch.float64).view(4, 3).requires_grad_(True)
+    Y, rng = X**2, np.random.default_rng(0)
+    p = Params(whole=X, rows=X[1:], upper=Y[:2], middle=Y[1:3], column=Y[:, :1], turned=Y.T, other=3 * X)
+    given = {k: rng.normal(size=v.shape) for k, v in p.items()}
+    expected = torch.autograd.grad(
+        sum((torch.from_numpy(g) * p[k]).sum() for k, g in given.items()), X, retain_graph=True
+    )
+    assert_allclose(pull_back(p, [X])(given), expected[0].flatten(), rtol=1e-13)
 
 
 @pytest.mark.parametrize(
