@@ -18,7 +18,7 @@ static void leading(int rows, int columns, const double *M, int rs, int cs, doub
   if (largest == 0) return;
   for (int i = 0; i < rows * n; i += TILE)
     for (int a = 0; a < TILE; a++) A[i + a] /= largest;
-  product(n, rows, n, A, 1, n, A, n, 1, B);
+  product(n, rows, n, A, 1, n, A, n, 1, 0, B);
   for (int step = 0; step < SQUARINGS; step++) {
     double trace = 0, squares = 0, sum[TILE] = {0}, *full = B;
     for (int i = 0; i < n; i++) trace += B[n * i + i];
@@ -26,7 +26,7 @@ static void leading(int rows, int columns, const double *M, int rs, int cs, doub
       for (int a = 0; a < TILE; a++) sum[a] += (B[i + a] *= 1 / trace) * B[i + a];
     for (int a = 0; a < TILE; a++) squares += sum[a];
     if (!(fabs(squares - before) > 1e-15) || squares > 1 - 1e-2) break;
-    product(n, n, n, B, 1, n, B, n, 1, A);
+    product(n, n, n, B, 1, n, B, n, 1, 0, A);
     B = A, A = full, before = squares;
   }
   int heaviest = 0;

@@ -34,10 +34,11 @@ static inline void tile(int k, int n, const double *A, int ra, int ca, const dou
   for (int a = 0; a < 8; a++) *(lanes *)(C + n * a) = left[a], *(lanes *)(C + n * a + 8) = right[a];
 }
 
-/* C (m, n) = A B, entry (i, l) of A (m, k) at A[ra i + ca l], entry (l, j) of B (k, n) at B[rb l + cb j]. */
-static void product(int m, int k, int n, const double *A, int ra, int ca, const double *B, int rb, int cb, double *C)
+/* C (m, n) = A B, entry (i, l) of A (m, k) at A[ra i + ca l], entry (l, j) of B (k, n) at B[rb l + cb j]; packed: k n
+   numbers, unused where cb = 1. */
+static void product(int m, int k, int n, const double *A, int ra, int ca, const double *B, int rb, int cb,
+                    double *packed, double *C)
 {
-  double packed[cb == 1 ? 1 : k * n];
   if (cb != 1) {
     for (int l = 0; l < k; l++)
       for (int j = 0; j < n; j++) packed[n * l + j] = B[rb * l + cb * j];
@@ -60,10 +61,11 @@ static inline void swap(double *a, double *b)
   *a = *b, *b = kept;
 }
 
-/* X (n, k) with A X = B, entry (i, j) of A at A[ra i + ca j], of B at B[rb i + cb j]; the largest of a column leads. */
-static void solve(int n, int k, const double *A, int ra, int ca, const double *B, int rb, int cb, double *restrict X)
+/* X (n, k) with A X = B, entry (i, j) of A at A[ra i + ca j], of B at B[rb i + cb j]; the largest of a column leads.
+   M: n n numbers. */
+static void solve(int n, int k, const double *A, int ra, int ca, const double *B, int rb, int cb, double *restrict M,
+                  double *restrict X)
 {
-  double M[n * n];
   for (int i = 0; i < n; i++) {
     for (int j = 0; j < n; j++) M[n * i + j] = A[ra * i + ca * j];
     for (int j = 0; j < k; j++) X[k * i + j] = B[rb * i + cb * j];

@@ -225,13 +225,14 @@ class Loops:
         self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(shape(A))), A, b)
 
     def mm(self, place: Place, A, B) -> None:
-        self.now.append(
-            f"product({shape(A)[0]}, {shape(A)[1]}, {shape(B)[1]}, {self.at(A)}, {self.at(B)}, {place.first()});"
-        )
+        (m, k), n = shape(A), shape(B)[1]
+        ends = f"{self.room((k, n)).first()}, {place.first()}"
+        self.now.append(f"product({m}, {k}, {n}, {self.at(A)}, {self.at(B)}, {ends});")
 
     def solved(self, A, B) -> Place:
-        place = self.room(shape(B))
-        self.now.append(f"solve({shape(B)[0]}, {shape(B)[1]}, {self.at(A)}, {self.at(B)}, {place.first()});")
+        (n, k), place = shape(B), self.room(shape(B))
+        ends = f"{self.room((n, n)).first()}, {place.first()}"
+        self.now.append(f"solve({n}, {k}, {self.at(A)}, {self.at(B)}, {ends});")
         return place
 
     def leading(self, place: Place, M) -> None:
