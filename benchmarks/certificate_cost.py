@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from speed import arguments, medians, problem, write
 
-from rnn_control import MODELS, Contracting, certify, construct, kernel
+from rnn_control import MODELS, Contracting, certify, explicit, kernel
 from rnn_control.certify import TRAINABLE
 from rnn_control.contract import contract
 from rnn_control.kernel import CompiledKernel
@@ -79,8 +79,6 @@ def constructions(kind, samples):
         with torch.no_grad():
             for name in certified.inner.recurrent:
                 weights[name].mul_(10)
-        for _ in range(construct.PAYS):
-            certified.linearised()
     return [training(model, samples) for model in (certified, free)]
 
 
@@ -92,6 +90,8 @@ def training(model, samples):
         model, kernel.make_kernel(model), data, property=property, method=model.by_construction("delta_iss") or "",
         margin=0.01, starts=estimated(data, model.nx),
     )  # fmt: skip
+    for _ in range(explicit.PAYS):
+        objective.linearised()
     at = cycle([objective.start(), 1.001 * objective.start()])
     return lambda: objective(next(at))
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import accumulate, pairwise, starmap
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from .bounds import level_weights
 from .certificate import rate_of
 from .certify import TRAINABLE, condition
 from .contract import roomiest_method
+from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
 from .loops import where_possible
-from .model import Model, Params, PullBack, pull_back
+from .model import Model, Params, PullBack
+from .trace import Untraceable
 from .wrapped import Wrapped
 
 SOFTNESS = 0.05
@@ -62,17 +64,23 @@ class Contracting(Wrapped):
         is_weighted = self.method == "weighted"
         scale = torch.zeros(model.nx if is_weighted else 0, dtype=torch.float64)
         self.log_scale = nn.Parameter(scale, requires_grad=is_weighted)
-        self.box, self.names = self.input_box(), list(self.free())
-        self.calls, self.compiled, self.last = 0, None, 1.0
+        homes: list[dict[str, Any]] = [
+            *(m._parameters for m in model.modules()),
+            *(m._buffers for m in model.modules()),
+        ]
+        self.homes = [(home, k) for home in homes for k, v in home.items() if v is not None]
+        self.names = [k for k, _ in (*model.named_parameters(), *model.named_buffers())]
+        self.box = self.input_box()
+        self.calls, self.compiled, self.last = 0, None, torch.ones((), dtype=torch.float64)
         self.sizes = [v.numel() for v in self.free().values()]
-        self.parts = dict(zip(self.names, starmap(slice, pairwise(accumulate(self.sizes, initial=0))), strict=True))
+        self.ends = list(accumulate([len(self.log_scale), *self.sizes], initial=0))
         self.start_scale()
         if not self.is_met(0.0, self.log_scale) and not self.is_met(0.0, self.safe_scale()):
             raise ValueError(f"{model.kind}: the {self.method} condition has no rate {rate} even without recurrence")
 
     def free(self) -> dict[str, Tensor]:
         """Parameters of the inner model, fixed ones included, in float64."""
-        return {k: v.double() for k, v in (*self.inner.named_parameters(), *self.inner.named_buffers())}
+        return dict(zip(self.names, [home[k].double() for home, k in self.homes], strict=True))
 
     def shrunk(self, s: float | Tensor, free: dict[str, Tensor]) -> Params:
         """Explicit parameters with recurrent weights multiplied by s."""
@@ -123,7 +131,7 @@ class Contracting(Wrapped):
 
         def slopes() -> np.ndarray:
             if not 0 < s < 1:
-                return np.zeros(len(self.log_scale) + sum(self.sizes))
+                return np.zeros(self.ends[-1])
             excess(s)
             every = excess.slopes()
             found = every[1 + len(self.box) :] / -max(every[0], 1e-12)
@@ -148,13 +156,14 @@ class Contracting(Wrapped):
         free = self.free()
         return self.implicit(free, *self.located(free, TracedExcess(self.excess), 1.0))
 
-    def compiled_excess(self) -> Excess:
-        """Compiled once that pays and where it can be."""
-        self.calls += 1
-        if self.calls == PAYS:
-            parameters = (self.box, self.log_scale, *self.free().values())
-            self.compiled = where_possible(lambda: CompiledExcess(self.excess, *parameters))
-        return self.compiled or TracedExcess(self.excess)
+    def loops(self) -> tuple[CompiledExcess, CompiledMap]:
+        """The excess, and the explicit parameters for a factor, by compiled code, which computes in float64."""
+        if next(self.inner.parameters()).dtype != torch.float64:
+            raise Untraceable("parameters that are not in float64")
+        explicit = lambda s, *values: self.shrunk(s, dict(zip(self.names, values, strict=True)))  # noqa: E731
+        free = self.free().values()
+        excess = CompiledExcess(self.excess, self.box, self.log_scale, *free)
+        return excess, CompiledMap(explicit, [self.last, *free], range(1 + len(free)))
 
     def theta(self) -> Params:
         return self.explicit(self.factor())
@@ -165,34 +174,29 @@ class Contracting(Wrapped):
         return Params({k: v.to(dtype) for k, v in self.shrunk(s, self.free()).items()})
 
     def linearised(self) -> tuple[Params, PullBack]:
-        """The factor to TOLERANCE, from the last one on, by compiled code that the optimiser calls.
+        """The factor to TOLERANCE, from the last one on, by compiled code once that pays and where it can be.
 
-        Torch differentiates no more than the cell's own way from free parameters to explicit ones, if it has one.
+        p holds until the next call.
         """
-        inner, free = self.inner, self.free()
-        s, slopes = self.located(free, self.compiled_excess(), self.last)
-        self.last = s
-        if self.compiled is None or next(inner.parameters()).dtype != torch.float64:
+        if self.calls < PAYS:
+            self.calls += 1
+            if self.calls == PAYS:
+                self.compiled = where_possible(self.loops)
+        free, excess = self.free(), self.compiled[0] if self.compiled else TracedExcess(self.excess)
+        s, slopes = self.located(free, excess, self.last.item())
+        self.last.fill_(s)
+        if self.compiled is None:
             return self.with_pull_back(self.explicit(self.implicit(free, s, slopes)))
-        leaves = {k: v.detach() for k, v in free.items()}
-        shrunk = {k: leaves[k] for k in inner.recurrent}
-        leaves |= {k: s * v for k, v in shrunk.items()}
-        if type(inner).theta is Model.theta:
-            p = Params(leaves)
-        else:
-            p = functional_call(inner, {k: v.requires_grad_(True) for k, v in leaves.items()}, ())
-        pull = pull_back(p, list(leaves.values()))
+        p, pull = self.compiled[1]([self.last, *free.values()])
 
         def back(grads: dict[str, np.ndarray]) -> np.ndarray:
-            g, slope = pull(grads), 0.0
-            for name, v in shrunk.items():
-                part = g[self.parts[name]]
-                slope += part @ v.numpy().ravel()
-                part *= s
-            found = slope * slopes() if slope else np.zeros(len(self.log_scale) + len(g))
-            found[len(found) - len(g) :] += g
+            g = pull(grads)
+            slope = float(g[0])
+            found = slope * slopes() if slope else np.zeros(self.ends[-1])
+            found[self.ends[1] :] += g[1:]
             trained = [v.requires_grad for v in (self.log_scale, *free.values())]
-            return found if all(trained) else found[np.repeat(trained, [len(self.log_scale), *self.sizes])]
+            parts = zip(pairwise(self.ends), trained, strict=True)
+            return found if all(trained) else np.concatenate([found[a:b] for (a, b), counts in parts if counts])
 
         return p, back
 

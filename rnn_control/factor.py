@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functionalize, vjp
+from torch.func import vjp
 from torch.fx import Graph, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from .library import Library, Places, native
-from .loops import Loops
+from .library import Places, native
+from .loops import Loops, compiled, dependent, traced
 
 TOLERANCE = 1e-9
 """Of a factor, relative."""
@@ -23,21 +21,6 @@ GUESS = 1e-2
 """How far from a guess the factor is sought first, relative."""
 Point = tuple[float, float]
 """A factor, and the excess there."""
-SOURCE = """
-#pragma GCC optimize "O3,associative-math,no-signed-zeros,no-trapping-math"
-void prepare(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {prepare}
-}}
-void excess(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {excess}
-}}
-void slopes(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {slopes}
-}}
-"""
 
 
 def largest(excess: Callable[[float], float], near: float = 1.0) -> float:
@@ -129,30 +112,28 @@ class CompiledExcess:
             return value, *back(torch.ones_like(value))
 
         values = [torch.full((), 0.5, dtype=torch.float64), *(a.detach() for a in parameters)]
-        graph = make_fx(functionalize(joint, remove="mutations"))(*values).graph
-        graph.eliminate_dead_code()
+        graph = traced(joint, *values)
         varying, wanted = dependent(graph), needed(graph)
         loops = Loops(graph, varying)
-        text = SOURCE.format(
+        self.functions, self.places = compiled(
             prepare=loops.text(lambda key: isinstance(key, Node) and key not in varying),
             excess=loops.text(lambda key: key == 0 or key in varying & wanted),
             slopes=loops.text(lambda key: key not in (0, *wanted) and (key in varying or isinstance(key, int))),
-        )
-        library = Library(Path(__file__).with_name("leading.c").read_text() + text)
-        self.functions, self.places = library.functions, Places()
+        ), Places()  # fmt: skip
         self.memory, self.out = np.zeros(loops.memory), np.zeros(sum(loops.sizes))
-        self.cell = np.zeros(())  # where the compiled code reads s
+        self.cell = torch.zeros((), dtype=torch.float64)  # where the compiled code reads s
+        self.number, self.ends = self.cell.numpy(), (native(self.memory), native(self.out))
         self.at(*parameters)
 
     def at(self, *parameters: Tensor) -> "CompiledExcess":
-        self.s, values = math.nan, [torch.from_numpy(self.cell), *parameters]
-        self.arguments = native(self.memory), self.places(values), native(self.out)
+        (memory, out), self.s = self.ends, math.nan
+        self.arguments = memory, self.places([self.cell, *parameters]), out
         self.functions.prepare(*self.arguments)
         return self
 
     def __call__(self, s: float) -> float:
         if s != self.s:
-            self.s, self.cell[...] = s, s
+            self.s, self.number[...] = s, s
             self.functions.excess(*self.arguments)
         return float(self.out[0])
 
@@ -173,15 +154,6 @@ class Implicit(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor):
         parts = torch.from_numpy(ctx.slopes).split([shape.numel() for shape in ctx.shapes])
         return None, None, *(grads[0] * part.view(shape) for part, shape in zip(parts, ctx.shapes, strict=True))
-
-
-def dependent(graph: Graph) -> set[Any]:
-    """Nodes that depend on the first input."""
-    found: set[Any] = {next(iter(graph.nodes))}
-    for node in graph.nodes:
-        if found & set(node.all_input_nodes):
-            found.add(node)
-    return found
 
 
 def needed(graph: Graph) -> set[Any]:

@@ -1,26 +1,5 @@
 /* The right singular vector of the largest singular value, by squaring A'A until it has rank one. */
-#include <math.h>
-
-enum { TILE = 16, SQUARINGS = 50 };
-
-typedef double lanes __attribute__((vector_size(64), aligned(8)));
-
-/* C = A' A for A (m, n), n a multiple of TILE: eight rows at a time, two vectors wide. */
-static void gram(int m, int n, const double *restrict A, double *restrict C)
-{
-  for (int i = 0; i < n; i += 8)
-    for (int j = 0; j < n; j += TILE) {
-      lanes left[8] = {0}, right[8] = {0};
-      for (int k = 0; k < m; k++) {
-        const lanes p = *(const lanes *)(A + n * k + j), q = *(const lanes *)(A + n * k + j + 8);
-#pragma GCC unroll 8
-        for (int a = 0; a < 8; a++) left[a] += A[n * k + i + a] * p, right[a] += A[n * k + i + a] * q;
-      }
-#pragma GCC unroll 8
-      for (int a = 0; a < 8; a++)
-        *(lanes *)(C + n * (i + a) + j) = left[a], *(lanes *)(C + n * (i + a) + j + 8) = right[a];
-    }
-}
+enum { SQUARINGS = 50 };
 
 /* v of M (rows, columns), entry (i, j) at M[rs i + cs j]; work: 2 max(rows, n) n numbers, n as below. Of trace one, a
    positive semidefinite matrix has sum of squares one if its rank is one, and keeps it if its eigenvalues are zero or
@@ -39,7 +18,7 @@ static void leading(int rows, int columns, const double *M, int rs, int cs, doub
   if (largest == 0) return;
   for (int i = 0; i < rows * n; i += TILE)
     for (int a = 0; a < TILE; a++) A[i + a] /= largest;
-  gram(rows, n, A, B);
+  product(n, rows, n, A, 1, n, A, n, 1, 0, B);
   for (int step = 0; step < SQUARINGS; step++) {
     double trace = 0, squares = 0, sum[TILE] = {0}, *full = B;
     for (int i = 0; i < n; i++) trace += B[n * i + i];
@@ -47,7 +26,7 @@ static void leading(int rows, int columns, const double *M, int rs, int cs, doub
       for (int a = 0; a < TILE; a++) sum[a] += (B[i + a] *= 1 / trace) * B[i + a];
     for (int a = 0; a < TILE; a++) squares += sum[a];
     if (!(fabs(squares - before) > 1e-15) || squares > 1 - 1e-2) break;
-    gram(n, n, B, A);
+    product(n, n, n, B, 1, n, B, n, 1, 0, A);
     B = A, A = full, before = squares;
   }
   int heaviest = 0;

@@ -6,75 +6,38 @@ is the call. An operation outside the closed set below raises `Untraceable`, and
 
 import math
 import subprocess
-from collections.abc import Callable, Collection
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.func import functionalize
 from torch.fx import Graph, Node
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from .trace import Untraceable, arguments, operation
+from .formulas import ELEMENTWISE, READING_ONCE, Formula, Place, written
+from .library import Library
+from .trace import Untraceable, arguments, merge_repeated, operation
 
 VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default", "select.int", "slice.Tensor",
-         "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default", "view.default"}  # fmt: skip
-ELEMENTWISE = {
-    "abs.default": "fabs({1})", "neg.default": "-{1}", "exp.default": "exp({1})", "sqrt.default": "sqrt({1})",
-    "log.default": "log({1})", "pow.Tensor_Tensor": "pow({1}, {2})",
-    "sigmoid.default": "1 / (1 + exp(-{1}))", "tanh.default": "tanh({1})", "sgn.default": "({1} > 0) - ({1} < 0)",
-    "add.Tensor": "{1} + {2}", "sub.Tensor": "{1} - {2}", "rsub.Scalar": "{2} - {1}", "mul.Tensor": "{1} * {2}",
-    "mul.Scalar": "{1} * {2}", "div.Tensor": "{1} / {2}", "div.Scalar": "{1} / {2}", "isnan.default": "isnan({1})",
-    "pow.Tensor_Scalar": "pow({1}, {2})", "clone.default": "{1}", "where.self": "{1} ? {2} : {3}",
-    "maximum.default": "{1} >= {2} || isnan({1}) ? {1} : {2}", "masked_fill.Scalar": "{2} ? {3} : {1}",
-    "logical_and.default": "{1} && {2}", "logical_or.default": "{1} || {2}", "logical_not.default": "!{1}",
-    "tanh_backward.default": "{1} * (1 - {2} * {2})", "sigmoid_backward.default": "{1} * {2} * (1 - {2})",
-    "clamp.default": "{1} < {2} ? {2} : {1} > {3} ? {3} : {1}",
-}  # fmt: skip
-ELEMENTWISE |= {f"{name}.{kind}": f"{{1}} {sign} {{2}}" for kind in ("Tensor", "Scalar")
-                for name, sign in dict(lt="<", le="<=", gt=">", ge=">=", eq="==", ne="!=").items()}  # fmt: skip
-READING_ONCE = {key for key, text in ELEMENTWISE.items() if all(text.count(f"{{{k}}}") < 2 for k in (1, 2, 3))}
+         "diagonal.default", "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default",
+         "view.default"}  # fmt: skip
 FILLED = dict(ones=1.0, ones_like=1.0, zeros=0.0, zeros_like=0.0, new_zeros=0.0)
 TILE = 16
 """Columns of the matrices of leading.c are padded to a multiple of it."""
+OPTIONS = '#pragma GCC optimize "O3,associative-math,no-signed-zeros,no-trapping-math"'
+FUNCTION = """
+void {}(double *restrict m, const double *const *in, double *restrict out)
+{{
+  {}
+}}
+"""
 COMPOSED = set(
-    "full scalar_tensor arange eye cat stack slice_backward select_backward sum amax max mv mm leading".split()
+    "full scalar_tensor eye cat stack slice_backward select_backward diagonal_backward diag_embed "
+    "sum trace amax max mv mm _linalg_solve_ex index index_put leading".split()
 )
-
-
-class Place(NamedTuple):
-    """Where a value lies: the name of an array, and a tensor of no content that lies in its memory alike."""
-
-    array: str
-    layout: Tensor
-
-    def seen(self, view: Callable[[Tensor], Tensor]) -> "Place":
-        return Place(self.array, view(self.layout))
-
-    def element(self, indices: list[str]) -> str:
-        steps = (f"{s} * {i}" for i, s in zip(indices, self.layout.stride(), strict=True) if s)
-        return f"{self.array}[{' + '.join([str(self.layout.storage_offset()), *steps])}]"
-
-    def strides(self) -> list[tuple[int, ...]]:
-        return [self.layout.stride()]
-
-
-class Formula(NamedTuple):
-    """A value that is computed where it is read: a statement of places and numbers alike in shape."""
-
-    text: str
-    operands: list[Any]
-
-    def seen(self, view: Callable[[Tensor], Tensor]) -> "Formula":
-        return Formula(self.text, [a.seen(view) if isinstance(a, Place | Formula) else a for a in self.operands])
-
-    def element(self, indices: list[str]) -> str:
-        return f"({self.text.format('', *(written(a, indices) for a in self.operands))})"
-
-    def strides(self) -> list[tuple[int, ...]]:
-        return [strides for a in self.operands if isinstance(a, Place | Formula) for strides in a.strides()]
-
-
-def written(a, indices: list[str]) -> str:
-    return a.element(indices) if isinstance(a, Place | Formula) else constant(a)
 
 
 class Loops:
@@ -86,7 +49,7 @@ class Loops:
     """
 
     def __init__(self, graph: Graph, apart: Collection[Node] = ()):
-        self.apart, self.places = apart, dict[Node, Place | Formula]()
+        self.apart, self.places = apart, dict[Node, Any]()
         self.lines: dict[Node | int, list[str]] = {}
         self.now: list[str] = []
         self.sizes: list[int] = []
@@ -97,7 +60,7 @@ class Loops:
             if node.op == "placeholder":
                 self.places[node] = Place(f"in[{inputs.index(node)}]", torch.empty(shape(node)))
             elif node.op == "call_function":
-                self.places[node] = self.view(node) if operation(node) in VIEWS else self.computed(node)
+                self.places[node] = self.found(node)
             elif node.op == "output":
                 for k, result in enumerate(arguments(node)[0]):
                     self.now = self.lines.setdefault(k, [])
@@ -111,15 +74,58 @@ class Loops:
         return "\n  ".join(line for key, lines in self.lines.items() if of(key) for line in lines)
 
     def stored(self, node: Node) -> Place:
-        """Where a value lies that more than one operation on single elements reads."""
-        place = self.places[node]
+        """Where a value lies that more than loops read."""
+        place = self.value(node)
         if isinstance(place, Formula):
-            raise Untraceable(f"{node.name} is nowhere")
+            now, self.now = self.now, self.lines[node]
+            self.places[node] = place = self.filled(place, shape(node))
+            self.now = now
         return place
 
-    def view(self, node: Node) -> Place:
+    def filled(self, formula: Formula, size: torch.Size) -> Place:
+        place = self.room(size)
+        self.loop("{0} = {1}", place, formula)
+        return place
+
+    def found(self, node: Node) -> Any:
+        """Place or formula of a value, or several; a tensor where it is made of nothing but whole numbers."""
+        name, args = operation(node), arguments(node)
+        if name == "<built-in function getitem>":
+            return self.several(args[0])[args[1]]
+        if name == "split_with_sizes.default":
+            split = lambda layout, k: layout.split(*args[1:])[k]  # noqa: E731
+            return [self.value(args[0]).seen(partial(split, k=k)) for k in range(len(args[1]))]
+        if name == "_linalg_check_errors.default":
+            return None
+        if name == "_linalg_solve_ex.default":
+            return [self.solved(*args), None, None, None]
+        if name == "unbind.int" and isinstance(self.places[args[0]], Tensor):
+            return self.places[args[0]].unbind(*args[1:])
+        if not isinstance(node.meta["val"], Tensor):
+            raise Untraceable(name)
+        if not node.all_input_nodes and (name.startswith("arange") or not node.meta["val"].is_floating_point()):
+            return node.target(*args, **node.kwargs)  # type: ignore
+        return self.view(node) if name in VIEWS else self.computed(node)
+
+    def several(self, node: Node) -> Sequence[Any]:
+        """The values of an operation that has more than one."""
+        if isinstance(self.places[node], Place | Formula | Tensor | None):
+            raise Untraceable(f"a part of {node.name}")
+        return self.places[node]
+
+    def value(self, node: Node) -> Place | Formula:
+        """Where a value lies or what it is; whole numbers are written down."""
+        found = self.places[node]
+        if isinstance(found, Tensor):
+            numbers = ", ".join(map(str, found.flatten().tolist()))
+            return Place(f"((const double[]){{{numbers}}})", torch.empty(found.shape))
+        if not isinstance(found, Place | Formula):
+            raise Untraceable(f"{node.name}, which has no value here")
+        return found
+
+    def view(self, node: Node) -> Place | Formula:
         source, *rest = arguments(node)
-        return self.stored(source).seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
+        return self.value(source).seen(lambda layout: node.target(layout, *rest, **node.kwargs))  # type: ignore
 
     def computed(self, node: Node) -> Place | Formula:
         """A place of its own, and the statements that fill it; or what to compute where it is read."""
@@ -127,11 +133,8 @@ class Loops:
         if operation(node) in ELEMENTWISE:
             operands = [self.spread(a, shape(node)) for a in (clamped(*args) if name == "clamp" else args)]
             formula = Formula(ELEMENTWISE[operation(node)], operands)
-            if self.is_read_once(node):
-                return formula
-            place = self.room(shape(node))
-            self.loop("{0} = {1}", place, formula)
-            return place
+            is_spared = len(shape(node)) > 1 and formula.is_cheap()
+            return formula if is_spared or self.is_read_once(node) else self.filled(formula, shape(node))
         place = self.room(shape(node))
         fill = getattr(self, name, None) if name in COMPOSED else None
         if fill is None and name not in FILLED:
@@ -152,10 +155,6 @@ class Loops:
     def scalar_tensor(self, place: Place, value) -> None:
         self.loop("{0} = {1}", place, value)
 
-    def arange(self, place: Place, start, end) -> None:
-        for k in range(end - start):
-            self.loop("{0} = {1}", place.seen(lambda layout, k=k: layout[k]), float(start + k))
-
     def eye(self, place: Place, *_) -> None:
         self.loop("{0} = {1}", place.seen(Tensor.diagonal), 1.0)
 
@@ -173,6 +172,38 @@ class Loops:
 
     def select_backward(self, place: Place, grad, _, *at) -> None:
         self.loop("{0} = {1}", place.seen(lambda layout: layout.select(*at)), grad)
+
+    def diagonal_backward(self, place: Place, grad, _, *at) -> None:
+        self.loop("{0} = {1}", place.seen(lambda layout: layout.diagonal(*at)), grad)
+
+    def diag_embed(self, place: Place, a, *at) -> None:
+        self.loop("{0} = {1}", place.seen(lambda layout: layout.diagonal(*at)), a)
+
+    def trace(self, place: Place, a) -> None:
+        diagonal = self.value(a).seen(Tensor.diagonal)
+        self.loop("{0} += {1}", place.seen(lambda layout: layout.expand(shape(a)[:1])), diagonal)
+
+    def index(self, place: Place, a, indices) -> None:
+        self.chosen("{1} = {0}", self.stored(a), indices, place)
+
+    def index_put(self, place: Place, a, indices, values, adds=False) -> None:
+        self.loop("{0} = {1}", place, a)
+        self.chosen("{0} += {1}" if adds else "{0} = {1}", place, indices, values)
+
+    def chosen(self, statement: str, place: Place, indices: list[Node], other: Any) -> None:
+        """The statement for chosen elements of a place, one after the other."""
+        known: list[Any] = [self.places.get(i) for i in indices]
+        if len(known) != place.layout.dim() or any(not isinstance(i, Tensor) or i.dtype != torch.int64 for i in known):
+            raise Untraceable("elements chosen by what is computed")
+        where = zip(known, place.layout.shape, place.layout.stride(), strict=True)
+        at, held = sum((i % n * step for i, n, step in where), torch.tensor(place.layout.storage_offset())), {}
+        if at.dim() != 1:
+            raise Untraceable("elements chosen in a table")
+        value = written(self.spread(other, at.shape), ["i0"], held)
+        table = f"static const int at[] = {{{', '.join(map(str, at.tolist()))}}};"
+        once = "".join(f"const double {name} = {text}; " for text, name in held.items())
+        body = statement.format(f"{place.array}[at[i0]]", value)
+        self.now.append(f"{{ {table} {once}for (int i0 = 0; i0 < {len(at)}; i0++) {body}; }}")
 
     def sum(self, place: Place, a, dims=None, keepdim=False) -> None:
         self.loop("{0} += {1}", self.over(place, a, dims, keepdim), a)
@@ -194,17 +225,26 @@ class Loops:
         self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(shape(A))), A, b)
 
     def mm(self, place: Place, A, B) -> None:
-        n = (*shape(A), shape(B)[1])
-        left, right = self.stored(A).seen(lambda layout: layout[:, :, None]), self.stored(B)
-        self.loop("{0} += {1} * {2}", place.seen(lambda layout: layout[:, None].expand(n)), left, right)
+        (m, k), n = shape(A), shape(B)[1]
+        ends = f"{self.room((k, n)).first()}, {place.first()}"
+        self.now.append(f"product({m}, {k}, {n}, {self.at(A)}, {self.at(B)}, {ends});")
+
+    def solved(self, A, B) -> Place:
+        (n, k), place = shape(B), self.room(shape(B))
+        ends = f"{self.room((n, n)).first()}, {place.first()}"
+        self.now.append(f"solve({n}, {k}, {self.at(A)}, {self.at(B)}, {ends});")
+        return place
 
     def leading(self, place: Place, M) -> None:
-        (rows, columns), source = shape(M), self.stored(M)
+        rows, columns = shape(M)
         padded = -(-columns // TILE) * TILE
         work = self.room(2 * max(rows, padded) * padded)
-        strides = ", ".join(map(str, source.layout.stride()))
-        ends = ", ".join(f"&{a.element(['0'] * a.layout.dim())}" for a in (work, place))
-        self.now.append(f"leading({rows}, {columns}, &{source.element(['0', '0'])}, {strides}, {ends});")
+        self.now.append(f"leading({rows}, {columns}, {self.at(M)}, {work.first()}, {place.first()});")
+
+    def at(self, M: Node) -> str:
+        """Where a matrix begins, and how far it is to the next row and column."""
+        place = self.stored(M)
+        return ", ".join([place.first(), *map(str, place.layout.stride())])
 
     def is_read_once(self, node: Node) -> bool:
         """By an operation on single elements, one for one, and in the same part."""
@@ -214,20 +254,52 @@ class Loops:
 
     def spread(self, a: Any, n: torch.Size) -> Any:
         """An operand, over a shape."""
-        source = self.places[a] if isinstance(a, Node) else a
+        source = self.value(a) if isinstance(a, Node) else a
         return source.seen(lambda layout: layout.expand(n)) if isinstance(source, Place | Formula) else source
 
     def loop(self, statement: str, place: Place, *operands: Any) -> None:
         """The statement for every element of the place; the operands are spread over them.
 
-        The innermost loop is the one along which the most of them lie side by side.
+        The innermost loop is the one along which the most of them lie side by side. What is the same for all of them is
+        read once, and where the innermost add to one place they do so in a number of their own.
         """
-        n, names = place.layout.shape, [f"i{k}" for k in range(place.layout.dim())]
-        spread = [place, *(self.spread(a, n) for a in operands)]
-        strides = [each for a in spread if isinstance(a, Place | Formula) for each in a.strides()]
+        n, names, held = place.layout.shape, [f"i{k}" for k in range(place.layout.dim())], dict[str, str]()
+        spread = [self.spread(a, n) for a in operands]
+        strides = [each for a in (place, *spread) if isinstance(a, Place | Formula) for each in a.strides()]
         order = sorted(range(len(n)), key=lambda k: sum(each[k] > 1 for each in strides), reverse=True)
-        heads = (f"for (int i{k} = 0; i{k} < {n[k]}; i{k}++)" for k in order)
-        self.now.append(" ".join([*heads, statement.format(*(written(a, names) for a in spread)) + ";"]))
+        inside = len(order) - next((i for i, k in enumerate(reversed(order)) if place.layout.stride(k)), len(order))
+        values = [written(a, names, held) for a in spread]
+        outer, inner = (
+            [f"for (int i{k} = 0; i{k} < {n[k]}; i{k}++)" for k in part] for part in (order[:inside], order[inside:])
+        )
+        target = place.element(names, {}) if inside else place.first()[1:]
+        once = "".join(f"const double {name} = {text}; " for text, name in held.items())
+        body = f"{statement.format('t' if inner else target, *values)};"
+        if inner:
+            body = f"{{ double t = {target}; {' '.join([*inner, body])} {target} = t; }}"
+        self.now.append(f"{{ {once}{' '.join([*outer, body])} }}")
+
+
+def traced(function: Callable[..., Any], *values: Tensor) -> Graph:
+    """What torch does in a function of these, without what is done twice or for nothing."""
+    graph = make_fx(functionalize(function, remove="mutations"))(*values).graph
+    merge_repeated(graph)
+    return graph
+
+
+def compiled(**functions: str) -> Any:
+    """Functions (m, in, out) of these statements."""
+    texts = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("loops.c", "leading.c"))
+    return Library("\n".join([OPTIONS, *texts, *(FUNCTION.format(*each) for each in functions.items())])).functions
+
+
+def dependent(graph: Graph) -> set[Any]:
+    """Nodes that depend on the first input."""
+    found: set[Any] = {next(iter(graph.nodes))}
+    for node in graph.nodes:
+        if found & set(node.all_input_nodes):
+            found.add(node)
+    return found
 
 
 Made = TypeVar("Made")
@@ -235,9 +307,16 @@ Made = TypeVar("Made")
 
 def where_possible(compile: Callable[[], Made]) -> Made | None:
     """None where a function cannot be traced (an eigenvalue, a number that decides what is computed) or compiled."""
+    unusual = (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    )  # what other people's cells do to tensors
     try:
         return compile()
-    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError):
+    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError, *unusual):
         return None
 
 
@@ -247,7 +326,3 @@ def shape(node: Node) -> torch.Size:
 
 def clamped(a, low=None, high=None):
     return a, -math.inf if low is None else low, math.inf if high is None else high
-
-
-def constant(a: float) -> str:
-    return f"({a!r})" if math.isfinite(a) else "NAN" if math.isnan(a) else "INFINITY" if a > 0 else "(-INFINITY)"

@@ -129,18 +129,29 @@ class Model(nn.Module, ABC):
 
 
 def pull_back(p: Params, free: Sequence[Tensor]) -> PullBack:
-    """The transpose of the derivative of p, which torch made of `free`."""
+    """The transpose of the derivative of p, which torch made of `free`.
+
+    Parts of one tensor share one gradient: a slice each would cost torch more than all the rest.
+    """
 
     def back(grads: dict[str, np.ndarray]) -> np.ndarray:
-        bars, made = dict[int, np.ndarray](), {k: g for k, g in grads.items() if not p[k].is_leaf and g.any()}
-        if made:
-            flat = torch.cat([p[k].flatten() for k in made])
-            weights = torch.from_numpy(np.concatenate([g.ravel() for g in made.values()]))
-            slopes = torch.autograd.grad(flat, free, weights, materialize_grads=True)
-            bars = {id(v): slope.numpy() for v, slope in zip(free, slopes, strict=True)}
+        bars, made = dict[int, np.ndarray](), dict[int, tuple[Tensor, np.ndarray]]()
         for k, g in grads.items():
-            if p[k].is_leaf:
-                bars[id(p[k])] = bars[id(p[k])] + g if id(p[k]) in bars else g
+            v = p[k]
+            if v.is_leaf:
+                bars[id(v)] = bars[id(v)] + g if id(v) in bars else g
+                continue
+            whole = v if v._base is None else v._base
+            whole = whole if whole.requires_grad and whole.is_contiguous() and v.is_contiguous() else v
+            _, bar = made.setdefault(id(whole), (whole, np.zeros(whole.numel())))
+            start = v.storage_offset() - whole.storage_offset()
+            bar[start : start + g.size] += g.ravel()
+        made = {k: (whole, bar) for k, (whole, bar) in made.items() if bar.any()}
+        if made:
+            weights = [torch.from_numpy(bar).view(whole.shape) for whole, bar in made.values()]
+            slopes = torch.autograd.grad([whole for whole, _ in made.values()], free, weights, materialize_grads=True)
+            for v, slope in zip(free, slopes, strict=True):
+                bars[id(v)] = bars[id(v)] + slope.numpy() if id(v) in bars else slope.numpy()
         return np.concatenate([bars[id(v)].ravel() if id(v) in bars else np.zeros(v.numel()) for v in free])
 
     return back

@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from .bounds import Bound, perron_weights
 from .certify import condition, is_proved
+from .explicit import Linearised
 from .kernel import Batch, Kernel
 from .model import Model
 from .penalty import Penalty
@@ -43,6 +44,7 @@ class Objective:
         held: Sequence[np.ndarray] = (), limits: Mapping[Tensor, tuple[np.ndarray, np.ndarray]] | None = None,
     ):  # fmt: skip
         self.model, self.kernel, self.data = model, kernel, data
+        self.linearised = Linearised(model)
         self.weights, self.weighting = data.w, weighting and weighting.fresh()
         self.seen = [w + kept for w, kept in zip(data.w, held or [0.0] * len(data.w), strict=True)]
         self.factors, self.of_output = [np.ones_like(w) for w in data.w], np.ones(model.ny)
@@ -127,10 +129,10 @@ class Objective:
 
     def load(self, v: np.ndarray) -> None:
         """Put the free parameters of v into the model."""
-        parts = torch.from_numpy(v[: self.n_theta]).split(self.sizes)
-        with torch.no_grad():
-            for target, part in zip(self.free, parts, strict=True):
-                target.copy_(part.view(target.shape))
+        start = 0
+        for target, size in zip(self.free, self.sizes, strict=True):
+            target.detach().numpy()[...] = v[start : start + size].reshape(target.shape)
+            start += size
 
     def initial_states(self, v: np.ndarray) -> np.ndarray:
         """(S, nx)."""
@@ -160,7 +162,7 @@ class Objective:
         pick = np.arange(len(x0)) if rows is None else rows
         data = Batch(*([part[i] for i in pick] for part in self.data))
         total = sum(float(w.sum()) for w in data.w)
-        p, back = self.model.linearised()
+        p, back = self.linearised()
         loss, grads, x_grads = self.kernel.loss_grad(p, x0[pick], data)
         value, g_scale = loss / total, np.zeros(self.n_scale)
         grads = {name: g / total for name, g in grads.items()}

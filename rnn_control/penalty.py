@@ -1,29 +1,20 @@
 """What the violation of a condition costs a training, and its gradient: by torch, and compiled once that pays."""
 
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functionalize, vjp
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import vjp
 
 from .certify import condition
-from .library import Library, Places, native
-from .loops import Loops, where_possible
+from .library import Places, native
+from .loops import Loops, compiled, traced, where_possible
 from .model import Model, Params
 
 PAYS = 300
 """Evaluations by torch before one compiles: about what tracing and compiling take."""
-SOURCE = """
-#pragma GCC optimize "O3"
-void evaluate(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {statements}
-}}
-"""
 
 
 class Cost(NamedTuple):
@@ -90,18 +81,19 @@ class CompiledPenalty:
             return cost, *back(torch.ones_like(cost))
 
         values = [*self.fixed, *(v.detach() for v in p.values()), log_scale]
-        graph = make_fx(functionalize(joint, remove="mutations"))(*values).graph
-        graph.eliminate_dead_code()
-        loops = Loops(graph)
+        loops = Loops(traced(joint, *values))
         ends = pairwise(accumulate(loops.sizes, initial=0))
-        _, self.slope, *parts = (slice(*ab) for ab in ends)
-        self.parts = [(name, part, tuple(p[name].shape)) for name, part in zip(wrt, parts, strict=True)]
-        self.out, self.memory = sum(loops.sizes), np.zeros(loops.memory)
+        self.memory, self.out = np.zeros(loops.memory), np.zeros(sum(loops.sizes))
+        self.value, slope, *parts = (self.out[a:b] for a, b in ends)
+        slopes = {name: part.reshape(p[name].shape) for name, part in zip(wrt, parts, strict=True)}
+        self.slopes = slopes, slope
         self.log_scale, self.places = torch.zeros_like(log_scale), Places()
-        norms = Path(__file__).with_name("leading.c").read_text()
-        self.evaluate = Library(norms + SOURCE.format(statements=loops.text())).functions.evaluate
+        self.scale, self.ends = self.log_scale.numpy(), (native(self.memory), native(self.out))
+        self.evaluate = compiled(evaluate=loops.text()).evaluate
 
     def __call__(self, p: Params, log_scale: np.ndarray) -> Cost:
-        self.log_scale.numpy()[:], out = log_scale, np.empty(self.out)
-        self.evaluate(native(self.memory), self.places([*self.fixed, *p.values(), self.log_scale]), native(out))
-        return Cost(float(out[0]), {name: out[part].reshape(of) for name, part, of in self.parts}, out[self.slope])
+        """The gradient holds until the next call."""
+        self.scale[:] = log_scale
+        memory, out = self.ends
+        self.evaluate(memory, self.places([*self.fixed, *p.values(), self.log_scale]), out)
+        return Cost(self.value.item(), *self.slopes)

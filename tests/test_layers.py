@@ -12,7 +12,7 @@ import pytest
 
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
-    "beginnings ops scan bounds check checks output_error files notebook page watch weighting",
+    "beginnings formulas ops scan bounds check checks output_error files notebook page watch weighting",
     "certificate tensorboard",
     "lure wiring",
     "gaps columns records_plot metrics pareto report tightness residuals",
@@ -27,7 +27,7 @@ LEVELS = (
     "wrapped simulate trace compile export orbits barrier realisation",
     "literal statements library linear_start",
     "gradients loops windows",
-    "constants factor",
+    "constants explicit factor",
     "codegen",
     "kernel lmi boxes",
     "initial regional",

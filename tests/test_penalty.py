@@ -43,11 +43,11 @@ def test_compiled_penalty_has_the_value_of_torch(both):
 def test_compiled_penalty_has_the_gradient_of_torch(both):
     assert both[1].p.keys() == both[0].p.keys() and any(g.any() for g in both[0].p.values())
     for name, g in both[0].p.items():
-        assert_allclose(both[1].p[name], g, rtol=1e-10, atol=1e-10 * abs(g).max())
+        assert_allclose(both[1].p[name], g, rtol=1e-12, atol=1e-12 * abs(g).max())
 
 
 def test_compiled_penalty_has_the_slope_in_the_scale_of_torch(both):
-    assert_allclose(both[1].log_scale, both[0].log_scale, rtol=1e-10, atol=1e-12)
+    assert_allclose(both[1].log_scale, both[0].log_scale, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["Ur", "bz", "Wf"])
