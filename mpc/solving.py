@@ -75,7 +75,7 @@ class Solvers:
     def solve(self, now: Situation, guess: Plan | None) -> Solved:
         """guess and the plan found hold inputs u, as they are applied; now and all inside hold u + v."""
         v = now.shift
-        if not np.count_nonzero(v):
+        if not any(v.tolist()):
             return self._solve(now, guess)
         found = self._solve(now, None if guess is None else guess._replace(u=guess.u + v))
         return found if found.plan is None else found._replace(plan=found.plan._replace(u=found.plan.u - v))
@@ -100,21 +100,24 @@ class Solvers:
 
     def _solve(self, now: Situation, guess: Plan | None) -> Solved:
         start = self._problem.cold_plan(now) if guess is None else guess
-        tried, reason = [], ""
-        for solver, first in self._attempts(now, start, guess is None):
+        plan, cost, reason, ok = self._first.solve(now, start)
+        if ok:
+            return Solved(plan, cost, self._rung, "")
+        tried = [plan]
+        for solver, first in self._others(now, start, guess is None):
+            if "Time" in reason:
+                break
             plan, cost, reason, ok = solver.solve(now, first)
             if ok:
                 return Solved(plan, cost, self._rung, "")
             tried.append(plan)
-            if "Time" in reason:
-                break
         best = self._problem.best(now, start, tried)
         return Solved(None, np.inf, "", reason) if best is None else Solved(*best, "best iterate", reason)
 
-    def _attempts(
+    def _others(
         self, now: Situation, start: Plan, is_cold: bool
     ) -> Iterator[tuple[CondensedSolver | FatropSolver | IpoptSolver, Plan]]:
-        yield self._first, start
+        """Solvers and guesses to try where the first fails."""
         if not is_cold:
             yield self._first, self._problem.cold_plan(now)
         if not self._alone:

@@ -29,12 +29,12 @@ static int get_ready(const Settings *s, const Now *p, Work *w, const double *U) 
    left in x_try, y_try. Where that costs more than U itself, p is too far from what was foreseen: an iteration from U. */
 static int feed_back(const Settings *s, const Now *p, Work *w, double *U, double *report, double tol) {
   move_start(p, w);
-  double before = cost(s, p, w, U, w->x, w->y);
+  double before = cost(s, p, w, U, w->x, w->y), after = INFINITY;
   gradient(s, p, w, U);
   set_rows(s, p, w, U);
-  int found = fabs(before) < 1e300 && qp_solve(&w->q, s->penalty);
-  if (!found || !pays(s, p, w, U, 1, before)) return optimise(s, p, w, U, report, 1, tol, INFINITY);
+  if (fabs(before) < 1e300 && qp_solve(&w->q, s->penalty)) after = cost_at(s, p, w, U, 1);
+  if (!(after <= before)) return optimise(s, p, w, U, report, 1, tol, INFINITY);
   memcpy(U, w->U_try, sizeof w->U_try);
-  report[0] = cost(s, p, w, U, w->x_try, w->y_try), report[1] = 1;
+  report[0] = after, report[1] = 1;
   return STOPPED;
 }
