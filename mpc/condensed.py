@@ -73,37 +73,37 @@ class CompiledSQP:
         # of struct Task, in its order
         sizes = len(known), 2, *problem.sizes, problem.P_unit.size, 1
         first, self._report, found, self._given, P, self._hold, _ = np.split(memory, np.cumsum(sizes))
-        first[:], self._found, self._scaled_P = known, problem.parts(found), P.reshape(problem.P_unit.shape)
+        first[:], self._scaled_P, self._move_of_stage = known, P.reshape(problem.P_unit.shape), np.array(problem.blocks)
+        self._moves, self._x, self._y = problem.parts(found)
         self._task = ctypes.c_void_p(memory.ctypes.data)
         # row, side (and two more) of every row, then how many are at work: the end of struct QP
         row, end = (library.rows_offset() // 4, library.rows_end() // 4)
         self._rows = memory.view(np.int32)[row:end]
 
     def __call__(self, now: Situation, guess: Plan) -> Found:
-        self._take(now)
-        self._problem.first_moves(guess, self._found[0])
-        return self._result(self._library.solve(self._task))
+        guess.u.take(self._problem.first_stage, axis=0, out=self._moves)
+        return self._run(self._library.solve, now)
 
     def prepare(self, now: Situation, guess: Plan) -> bool:
         """See NumpySQP.prepare."""
-        self._take(now)
-        self._problem.first_moves(guess, self._found[0])
-        return bool(self._library.prepare(self._task))
+        guess.u.take(self._problem.first_stage, axis=0, out=self._moves)
+        return bool(self._run(self._library.prepare, now)[0])
 
     def finish(self, now: Situation) -> Found:
         """See NumpySQP.finish."""
-        self._take(now)
-        return self._result(self._library.finish(self._task))
+        return self._run(self._library.finish, now)
 
-    def _take(self, now: Situation) -> None:
-        self._problem.given(now, self._given)
+    def _run(self, call: Any, now: Situation) -> Found:
+        # all in one function: where others have worked since the last sample, every further one is a wait for memory
+        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift
+        np.concatenate(parts, out=self._given)
         if now.P is not self._P:  # which is large, and mostly the last one
             np.divide(now.P, self._problem.P_unit, out=self._scaled_P)
             self._P = now.P
         self._hold[0] = now.hold
-
-    def _result(self, status: int) -> Found:
-        return Found(status, self._problem.plan(*self._found), self._report.item(0))
+        status = call(self._task)
+        u = self._moves.take(self._move_of_stage, axis=0)
+        return status, Plan(u, self._x.copy(), self._y.copy()), self._report.item(0)
 
     def rows(self) -> np.ndarray:
         """See CondensedSolver.rows."""

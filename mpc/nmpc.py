@@ -230,9 +230,10 @@ class NMPC:
     def prepare(self) -> None:
         """With iterations=1, for after the input is applied: most of the next step's work, before its measurement.
 
-        The step that follows only moves the linearisation to the state that was found and solves the QP, a fraction of
-        an iteration. Where it would do harm (a state far from the forecast) the step makes its iteration as without.
-        Otherwise, and before the first plan, nothing happens. state does not keep it.
+        The step that follows only simulates the plan from the state that was found and solves the QP, with the
+        derivatives along the forecast: a fraction of an iteration. Where it would do harm (a state far from the
+        forecast) the step makes its iteration as without. Otherwise, and before the first plan, nothing happens. state
+        does not keep it.
         """
         if self._planned is not None and self._memory.guess is not None:
             self._solvers.prepare(self._now._replace(x=self._planned.x[0]), self._memory.guess)

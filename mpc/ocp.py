@@ -51,7 +51,7 @@ class HorizonProblem:
         self.P_unit = self.cost_unit / np.outer(scales.x_half, scales.x_half)
         self._middle, self._unit = self._scale_given()
         self._plan_middle, self._plan_unit = self._scale_plan()
-        self.sizes = len(self._plan_unit), len(self._unit)  # of what plan and given line up
+        self.sizes = len(self._plan_unit), len(self._unit)  # of what unpack takes, and of what pack lines up until P
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_min) | np.isfinite(bounds.du_max))
         self._f, self._outputs = FastCall(system.f), FastCall(system.g.map(self.N))
@@ -86,42 +86,31 @@ class HorizonProblem:
         """The price of scaled x, y, and u of which shift was not sent, as a share of cost_unit; 0 without one."""
         return self._economy.scaled(x, u, y, shift) / self.cost_unit if self._economy else 0
 
-    def given(self, now: Situation, out: np.ndarray | None = None) -> np.ndarray:
-        """The situation in its units as one vector, in the order of parameters up to P; in out, if that is given."""
-        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift
-        return np.concatenate(parts, out=out)
-
     def pack(self, now: Situation) -> np.ndarray:
         """The situation as one scaled vector, in the order of parameters."""
-        given = (self.given(now) - self._middle) / self._unit
+        given = np.concatenate([now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift])
+        given = (given - self._middle) / self._unit
         return np.concatenate([given, (now.P / self.P_unit).ravel(), [now.hold]])
-
-    def first_moves(self, guess: Plan, out: np.ndarray | None = None) -> np.ndarray:
-        """Inputs (moves, nu) that the guess's moves begin with; in out, if that is given."""
-        return guess.u.take(self.first_stage, axis=0, out=out)
 
     def unpack(self, found: np.ndarray) -> Plan:
         """The plan that moves, states and outputs are, scaled and one after the other."""
-        return self.plan(*self.parts(self._plan_middle + self._plan_unit * found))
+        u, x, y = self.parts(self._plan_middle + self._plan_unit * found)
+        return Plan(u[self._moves], x, y)
 
     def parts(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Views of moves (moves, nu), states (N, nx) and outputs (N, ny) that lie one after the other."""
         u, x, y = np.split(found, self._cuts)
         return u.reshape(len(self.first_stage), -1), x.reshape(self.N, -1), y.reshape(self.N, -1)
 
-    def plan(self, moves: np.ndarray, x: np.ndarray, y: np.ndarray) -> Plan:
-        """A copy of them."""
-        return Plan(moves.take(self._moves, axis=0), x.copy(), y.copy())
-
     def _scale_given(self) -> tuple[np.ndarray, np.ndarray]:
-        """Middle and unit of each number that given lines up."""
+        """Middle and unit of each number that pack lines up until P."""
         s, N = self.scales, self.N
         middle = s.x_mid, s.u_mid, 0 * s.y_range, np.tile(s.y_mid, N), s.x_mid, s.u_mid, 0 * s.u_mid
         unit = s.x_half, s.u_half, s.y_range, np.tile(s.y_range, N), s.x_half, s.u_half, s.u_half
         return np.concatenate(middle), np.concatenate(unit)
 
     def _scale_plan(self) -> tuple[np.ndarray, np.ndarray]:
-        """Middle and unit of each number that a plan is made of."""
+        """Middle and unit of each number that unpack takes."""
         s, rows = self.scales, (len(self.first_stage), self.N, self.N)
         middle, unit = (s.u_mid, s.x_mid, s.y_mid), (s.u_half, s.x_half, s.y_range)
         tiled = ([np.tile(v, n) for v, n in zip(side, rows, strict=True)] for side in (middle, unit))

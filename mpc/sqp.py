@@ -28,12 +28,8 @@ SMALLEST_STEP = 1e-4
 FLAT = 1e-6
 
 
-class Found(NamedTuple):
-    """One of the numbers above; the plan; its cost, scaled."""
-
-    status: int
-    plan: Plan
-    cost: float
+# One of the numbers above; the plan; its cost, scaled.
+Found = tuple[int, Plan, float]
 
 
 class Limits(NamedTuple):
@@ -106,12 +102,12 @@ class NumpySQP:
         return self._ready is not None
 
     def finish(self, now: Situation) -> Found:
-        """The rest of it: a whole step from the linearisation, moved to the x and d that were found.
+        """The rest of it: a whole step with those derivatives, from the x and d that were found.
 
         Where that costs more than the guess, they are too far from what was foreseen: an iteration from the guess.
         """
         h, U = self._horizon, self._prepared
-        h.move_start(self._problem.pack(now))
+        h.start_anew(self._problem.pack(now), U)
         self._set_bounds()
         cost = h.cost(U, h.x, h.y)
         d = self._solve_qp(U, self._ready)[0] if np.isfinite(cost) else None
@@ -131,10 +127,10 @@ class NumpySQP:
     def _scaled(self, guess: Plan) -> np.ndarray:
         """Moves, one after the other."""
         s = self._problem.scales
-        return ((self._problem.first_moves(guess) - s.u_mid) / s.u_half).ravel()
+        return ((guess.u[self._problem.first_stage] - s.u_mid) / s.u_half).ravel()
 
     def _found(self, status: int, U: np.ndarray, x: np.ndarray, y: np.ndarray, cost: float) -> Found:
-        return Found(status, self._problem.unpack(np.concatenate([U, x[1:].ravel(), y.ravel()])), cost)
+        return status, self._problem.unpack(np.concatenate([U, x[1:].ravel(), y.ravel()])), cost
 
     def _set_bounds(self) -> None:
         """Of all rows, with the inputs' box moved by the disturbance."""
