@@ -7,7 +7,10 @@ move, of the loop that our compiled solver closes, and start warm; the median ov
 thread. A row counts only if its worst cost is within 1e-6 of the best found (that of one iteration is printed).
 One iteration a sample, all at once, or prepared: most of it is made when the input has been applied (preparation), and
 only the rest when the next state is known (feedback), which is what a step then takes. Both phases are shown, as
-shares of the solve of a converged step; the steps around them hold targets and checks, too.
+shares of the solve of a converged step; the steps around them hold targets and checks, too, and are shown as shares of
+a whole converged step. The rivals' work between two steps leaves nothing of ours in the processor's caches, of which a
+short call suffers most; what one iteration takes, and loses in closed loop, where nothing else runs:
+python benchmarks/mpc_real_time.py --only iteration
 Rivals: multiple shooting written by hand for IPOPT; do-mpc 5; the hand-written one with the cell in torch, called by
 l4casadi 2 for all stages at once, and Gauss-Newton's Hessian. Those that are not installed are named as absent; acados
 is not compared, and named so. l4casadi is built from its source, beside torch, scikit-build, ninja and cmake < 4:
@@ -48,6 +51,7 @@ PHASES = {
     "one iteration, prepared: feedback": ("prepared", "solve"),
     "one iteration, prepared: preparation": ("prepared", "prepare"),
 }
+WHOLE = {"one iteration, at once: whole step": "at once", "one iteration, prepared: whole step": "prepared"}
 ITERATION = {("one iteration, prepared: feedback", 32): 0.25}
 Q, S = 1.0, 0.1  # weights on outputs and moves, all quantities of order one
 
@@ -258,11 +262,14 @@ for size in SIZES:
         rows += [row, dict(row, name=f"{name}, n = {size}, build", value=built[name], unit="s", ratio=None, goal=None)]
         rows[-1]["met"] = None
     converged, *parts = np.median(phases, axis=0)
-    for name, median in zip(list(PHASES)[1:], parts, strict=True):
-        goal, ratio = ITERATION.get((name, size)), median / converged
+    shares = [(name, median, "solve", converged) for name, median in zip(list(PHASES)[1:], parts, strict=True)]
+    whole = dict(zip(plans, np.median(times, axis=0), strict=True))
+    shares += [(name, whole[plan], "step", whole["compiled"]) for name, plan in WHOLE.items()]
+    for name, median, what, rest in shares:
+        goal, ratio = ITERATION.get((name, size)), median / rest
         met = None if goal is None else bool(ratio <= goal)
-        print(f"n = {size:<3d} {name:42s} {median:9.3f} ms   {ratio:.2f} of a converged solve   goal {goal or '-'}")
-        row = dict(name=f"{name}, n = {size}", value=median, unit="ms", rival="converged solve", ratio=ratio)
+        print(f"n = {size:<3d} {name:42s} {median:9.3f} ms   {ratio:.2f} of a converged {what}   goal {goal or '-'}")
+        row = dict(name=f"{name}, n = {size}", value=median, unit="ms", rival=f"converged {what}", ratio=ratio)
         rows.append(row | dict(goal=goal, met=met))
 acados = "absent" if importlib.util.find_spec("acados_template") is None else "installed, but no adapter is written"
 words = dict.fromkeys(absent, "absent") | {"acados": acados}

@@ -87,12 +87,11 @@ def load(key: tuple[str, ...], make: Callable[[], Iterator[str]]) -> ctypes.CDLL
         text = f"the controller runs without compiled code, several times slower: {words.strip()[:500]}"
         warnings.warn(text, RuntimeWarning, stacklevel=5)
         return None
-    p, i, d = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
-    library.solve.argtypes, library.solve.restype = [p, p, p, p, p, i, d, d], i
-    library.prepare.argtypes, library.prepare.restype = [p, p, p, p], i
-    library.finish.argtypes, library.finish.restype = [p, p, p, p, p, d], i
+    p, i = ctypes.c_void_p, ctypes.c_int
+    for call in (library.solve, library.prepare, library.finish):
+        call.argtypes, call.restype = [p], i
     library.find_rest.argtypes, library.find_rest.restype = [p, p, p, p, p], i
-    for size in (library.work_size, library.rows_offset, library.rows_end, library.rest_size):
+    for size in (library.task_size, library.work_size, library.rows_offset, library.rows_end, library.rest_size):
         size.argtypes, size.restype = [], ctypes.c_size_t
     return library
 

@@ -11,7 +11,7 @@ from .cell import build_cell
 from .compiled import load, sources
 from .ocp import HorizonProblem
 from .plan import Plan, Situation
-from .sqp import MARGIN, SOLVED, STOPPED, Found, NumpySQP
+from .sqp import MARGIN, SOLVED, STOPPED, Found, Limits, NumpySQP
 
 MAX_ITER = 60
 REASONS = ("solved", "iteration limit", "Time limit reached", "no step lowers the cost", "NaN in the model or its QP")
@@ -29,17 +29,20 @@ class CondensedSolver:
     def __init__(self, problem: HorizonProblem, tol: float, max_time: float | None, iterations: int | None = None):
         self._problem, self.tol, self.iterations = problem, tol / MARGIN, iterations
         self.max_time = np.inf if max_time is None else max_time
+        limits = Limits(MAX_ITER if iterations is None else iterations, self.tol, self.max_time)
         p, settings = problem, scaled_settings(problem)
         key = (p.system.f.serialize(), p.system.g.serialize(), *(v.tobytes().hex() for v in p.scales), str(p.blocks))
         self.library = load(key, lambda: sources(build_cell(p.system, p.scales), p.blocks))
         self.is_compiled = self.library is not None
-        cell = None if self.is_compiled else build_cell(p.system, p.scales)
-        self._solve = CompiledSQP(self.library, p, settings) if cell is None else NumpySQP(cell, p, settings)
+        if self.is_compiled:
+            self._solve = CompiledSQP(self.library, p, settings, limits)
+        else:
+            self._solve = NumpySQP(build_cell(p.system, p.scales), p, settings, limits)
         self._prepared = False
 
     def prepare(self, situation: Situation, guess: Plan) -> None:
         """The part of an iteration from guess that needs no more than a forecast of x and d; solve does the rest."""
-        self._prepared = self._solve.prepare(situation, self._first_guess(guess))
+        self._prepared = self._solve.prepare(situation, guess)
 
     def forget(self) -> None:
         """The next solve starts from the guess that it is given."""
@@ -47,20 +50,11 @@ class CondensedSolver:
 
     def solve(self, situation: Situation, guess: Plan) -> tuple[Plan, float, str, bool]:
         """The optimal plan, its cost, how it ended, and whether it converged or made the iterations it was allowed."""
-        p = self._problem
-        if self._prepared:
-            status, plan, cost = self._solve.finish(situation, self.tol)
-        else:
-            max_iter = MAX_ITER if self.iterations is None else self.iterations
-            status, plan, cost = self._solve(situation, self._first_guess(guess), max_iter, self.tol, self.max_time)
+        found = self._solve.finish(situation) if self._prepared else self._solve(situation, guess)
+        status, plan, cost = found
         self._prepared = False
         done = status == SOLVED or (status == STOPPED and self.iterations is not None)
-        return p.unpack(plan), cost * p.cost_unit, REASONS[status], done and isfinite(cost)
-
-    def _first_guess(self, guess: Plan) -> np.ndarray:
-        """Moves, scaled, one after the other."""
-        s = self._problem.scales
-        return ((guess.u - s.u_mid) / s.u_half)[self._problem.first_stage].ravel()
+        return plan, cost * self._problem.cost_unit, REASONS[status], done and isfinite(cost)
 
     def rows(self) -> np.ndarray:
         """Rows (n, 2) at work in the last QP, index and side, where the next one starts."""
@@ -73,35 +67,43 @@ class CondensedSolver:
 class CompiledSQP:
     """One controller's memory, and the compiled solver working in it; call and result as NumpySQP's."""
 
-    def __init__(self, library: Any, problem: HorizonProblem, settings: np.ndarray):
-        sys, moves = problem.system, len(problem.first_stage)
-        self._library, self._problem = library, problem
-        self._settings, self._now = settings, np.zeros(problem.size_of_situation)
-        self._work = np.zeros(library.work_size() // 8 + 1)
-        self._plan, self._report = np.zeros(moves * sys.nu + problem.N * (sys.nx + sys.ny)), np.zeros(2)
-        self._u = self._plan[: moves * sys.nu]
-        memory = (self._settings, self._now, self._work, self._plan, self._report)
-        self._pointers = tuple(ctypes.c_void_p(a.ctypes.data) for a in memory)
+    def __init__(self, library: Any, problem: HorizonProblem, settings: np.ndarray, limits: Limits):
+        self._library, self._problem, self._P = library, problem, None
+        memory, known = np.zeros(library.task_size() // 8), np.concatenate([settings, *problem.scales, limits])
+        # of struct Task, in its order
+        sizes = len(known), 2, *problem.sizes, problem.P_unit.size, 1
+        first, self._report, found, self._given, P, self._hold, _ = np.split(memory, np.cumsum(sizes))
+        first[:], self._scaled_P, self._move_of_stage = known, P.reshape(problem.P_unit.shape), np.array(problem.blocks)
+        self._moves, self._x, self._y = problem.parts(found)
+        self._task = ctypes.c_void_p(memory.ctypes.data)
         # row, side (and two more) of every row, then how many are at work: the end of struct QP
         row, end = (library.rows_offset() // 4, library.rows_end() // 4)
-        self._rows = self._work.view(np.int32)[row:end]
+        self._rows = memory.view(np.int32)[row:end]
 
-    def __call__(self, now: Situation, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
-        self._problem.pack(now, self._now)
-        self._u[:] = u
-        status = self._library.solve(*self._pointers, max_iter, tol, max_time)
-        return Found(status, self._plan, self._report.item(0))
+    def __call__(self, now: Situation, guess: Plan) -> Found:
+        guess.u.take(self._problem.first_stage, axis=0, out=self._moves)
+        return self._run(self._library.solve, now)
 
-    def prepare(self, now: Situation, u: np.ndarray) -> bool:
+    def prepare(self, now: Situation, guess: Plan) -> bool:
         """See NumpySQP.prepare."""
-        self._problem.pack(now, self._now)
-        self._u[:] = u
-        return bool(self._library.prepare(*self._pointers[:4]))
+        guess.u.take(self._problem.first_stage, axis=0, out=self._moves)
+        return bool(self._run(self._library.prepare, now)[0])
 
-    def finish(self, now: Situation, tol: float) -> Found:
+    def finish(self, now: Situation) -> Found:
         """See NumpySQP.finish."""
-        self._problem.pack(now, self._now)
-        return Found(self._library.finish(*self._pointers, tol), self._plan, self._report.item(0))
+        return self._run(self._library.finish, now)
+
+    def _run(self, call: Any, now: Situation) -> Found:
+        # all in one function: where others have worked since the last sample, every further one is a wait for memory
+        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift
+        np.concatenate(parts, out=self._given)
+        if now.P is not self._P:  # which is large, and mostly the last one
+            np.divide(now.P, self._problem.P_unit, out=self._scaled_P)
+            self._P = now.P
+        self._hold[0] = now.hold
+        status = call(self._task)
+        u = self._moves.take(self._move_of_stage, axis=0)
+        return status, Plan(u, self._x.copy(), self._y.copy()), self._report.item(0)
 
     def rows(self) -> np.ndarray:
         """See CondensedSolver.rows."""

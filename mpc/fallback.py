@@ -13,11 +13,24 @@ class PlanMemory:
 
     def __init__(self, problem: HorizonProblem):
         self._problem = problem
+        self._plan: Plan | None = None
+        self._ahead: tuple[Plan, np.ndarray] | None = None
         self.reset()
 
     def reset(self) -> None:
-        self.guess: Plan | None = None
+        self.guess = None
         self._left = 0
+
+    @property
+    def guess(self) -> Plan | None:
+        """The last plan, shifted when it is first asked for: its input goes out first."""
+        if self._ahead is not None:
+            self._plan, self._ahead = self._problem.shift(*self._ahead), None
+        return self._plan
+
+    @guess.setter
+    def guess(self, plan: Plan | None) -> None:
+        self._plan, self._ahead = plan, None
 
     def choose(self, plan: Plan | None, rung: str, target: Target, u_prev: np.ndarray) -> tuple[np.ndarray, str]:
         """Input to apply and the rung of the ladder it stands on.
@@ -43,7 +56,7 @@ class PlanMemory:
         if plan is None:
             return
         self._left -= 1
-        self.guess = self._problem.shift(plan, target.u if target.ok else plan.u[-1])
+        self._ahead = plan, target.u if target.ok else plan.u[-1]
 
     def state(self) -> dict[str, np.ndarray]:
         """The plan, field by field, and for how many steps it lasts; empty without one."""

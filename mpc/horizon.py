@@ -76,16 +76,10 @@ class Horizon:
             np.matmul(self.J[k], self.Z[k, :, :last], out=self.Z[k + 1, :nx, :last])
         self.JY = (self.C @ self.Z[1:, :nx]).reshape(N * ny, self.nv)
 
-    def move_start(self, now: np.ndarray) -> None:
-        """Take another situation, and move x and y along the linearisation to its state and output disturbance."""
-        x0, d = self.x0, self.d
+    def start_anew(self, now: np.ndarray, U: np.ndarray) -> None:
+        """Take another situation, with x and y along U from its state; the derivatives stay."""
         self.take(now)
-        dx, moved = self.x0 - x0, [self.x0]
-        for k in range(self.N):
-            dx = self.J[k, :, : self.nx] @ dx
-            moved.append(self.x[k + 1] + dx)
-        self.y = self.y + (self.C @ (np.array(moved[1:]) - self.x[1:])[:, :, None])[:, :, 0] + self.d - d
-        self.x = np.array(moved)
+        self.x, self.y = self.simulate(U)
 
     def price(self, y: np.ndarray) -> float:
         """Cost of outputs out of their bounds."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from .fast_call import FastCall
 from .measured import Measured
-from .reference import Reference
+from .reference import Reference, is_finite
 from .system import System
 
 
@@ -48,22 +48,24 @@ class Intake:
         x, troubles = check_size("x_hat", x_hat, self._system.nx), []
         if d_hat is not None:
             d = check_size("d_hat", d_hat, self._system.ny)
-            self._d = np.where(np.isfinite(d), d, self._d)
-            if not np.isfinite(d).all():
+            known = is_finite(d)
+            self._d = d if known else np.where(np.isfinite(d), d, self._d)
+            if not known:
                 troubles.append("NaN disturbance estimate: last one kept")
         if v_hat is not None:
             v = check_size("v_hat", v_hat, self._system.nu)
-            self._v = np.where(np.isfinite(v), v, self._v)
-            if not np.isfinite(v).all():
+            known = is_finite(v)
+            self._v = v if known else np.where(np.isfinite(v), v, self._v)
+            if not known:
                 troubles.append("NaN input disturbance estimate: last one kept")
         w, unread = self._measured.take(measured)
         troubles += [f"no measurement of {name}: last one kept" for name in unread]
-        y = self._g(x)[0] + self._d if np.isfinite(x).all() else None
+        y = self._g(x)[0] + self._d if is_finite(x) else None
         r, lost, absent = self._reference.take(reference, y, self._tracked)
         troubles += [f"NaN reference of {name}: last one kept" for name in lost]
         if u_prev is not None:
             u = check_size("u_prev", u_prev, self._nu)
-            self.u_prev = u if np.isfinite(u).all() else self.u_prev
+            self.u_prev = u if is_finite(u) else self.u_prev
         notes = [f"no reference of {name} yet: kept where it is" for name in absent]
         return Taken(x, self._d, self._v, w, r, y, troubles, notes)
 

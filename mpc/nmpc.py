@@ -198,7 +198,7 @@ class NMPC:
         u, rung = self._memory.choose(solved.plan, solved.rung, target, u_prev)
         troubles = [*now.troubles, solved.reason] if solved.reason else now.troubles
         self._intake.u_prev = u
-        self._foresee(solved.plan)
+        self._planned = solved.plan
         self._memory.advance(solved.plan, target)
         return StepResult(
             u=u,
@@ -214,10 +214,14 @@ class NMPC:
 
     def _aimed(self, now: Taken, acting: np.ndarray) -> Target:
         """The target for the last reference, brought back into the bounds of outputs: beyond, it is not reachable."""
-        held = np.clip(now.r[-1], self.bounds.y_min, self.bounds.y_max)
+        wanted = now.r[-1]
+        held = np.minimum(np.maximum(wanted, self.bounds.y_min), self.bounds.y_max)
         target = self.aim.solve(*self._widened(held, now.d), acting)
-        beyond = (np.abs(held - now.r[-1]) > REACHED * self.scales.y_range) & (self.weights.y > 0)
-        return target._replace(reachable=target.reachable and not bool(beyond.any()), y=target.y[: len(held)])
+        reachable = target.reachable
+        if held.tobytes() != wanted.tobytes():
+            beyond = (np.abs(held - wanted) > REACHED * self.scales.y_range) & (self.weights.y > 0)
+            reachable = reachable and not bool(beyond.any())
+        return Target(target.x, target.u, target.y[: len(held)], reachable, target.ok)
 
     def _widened(self, y: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Outputs (..., ny) wanted and their disturbances with those of watched states, which nobody asks for."""
@@ -226,15 +230,16 @@ class NMPC:
     def prepare(self) -> None:
         """With iterations=1, for after the input is applied: most of the next step's work, before its measurement.
 
-        The step that follows only moves the linearisation to the state that was found and solves the QP, a fraction of
-        an iteration. Where it would do harm (a state far from the forecast) the step makes its iteration as without.
-        Otherwise, and before the first plan, nothing happens. state does not keep it.
+        The step that follows only simulates the plan from the state that was found and solves the QP, with the
+        derivatives along the forecast: a fraction of an iteration. Where it would do harm (a state far from the
+        forecast) the step makes its iteration as without. Otherwise, and before the first plan, nothing happens. state
+        does not keep it.
         """
-        if self._foreseen is not None and self._memory.guess is not None:
-            self._solvers.prepare(self._foreseen, self._memory.guess)
+        if self._planned is not None and self._memory.guess is not None:
+            self._solvers.prepare(self._now._replace(x=self._planned.x[0]), self._memory.guess)
 
     def _drop_preparation(self) -> None:
-        self._foreseen: Situation | None = None
+        self._planned: Plan | None = None
         self._solvers.forget()
 
     def _last_input(self, now: Taken, acting: np.ndarray) -> np.ndarray:
@@ -254,9 +259,6 @@ class NMPC:
         self._now = now = Situation(x, u_prev + v, d, r, x_s, target.u + v, m.pad(P), hold, v)
         return self._solvers.solve(now, self._memory.guess)
 
-    def _foresee(self, plan: Plan | None) -> None:
-        self._foreseen = None if plan is None else self._now._replace(x=plan.x[0])
-
     def _violated(self, plan: Plan | None) -> tuple[str, ...]:
         if plan is None or not self._problem.soft.size:
             return ()
@@ -267,4 +269,4 @@ class NMPC:
 def _predict(now: Taken, plan: Plan | None) -> Prediction | None:
     if plan is None or now.y is None:
         return None
-    return Prediction(plan.u, np.concatenate((now.y[None], plan.y[:, : len(now.y)])))
+    return Prediction(plan.u.copy(), np.concatenate((now.y[None], plan.y[:, : len(now.y)])))

@@ -48,12 +48,13 @@ class HorizonProblem:
         n_u = len(self.first_stage) * system.nu
         self._cuts = n_u, n_u + self.N * system.nx
         self.cost_unit = max(float(np.max(weights.y * scales.y_range**2)), economy.unit if economy else 0.0)
-        self._middle, self._unit = self._scale_parameters()
+        self.P_unit = self.cost_unit / np.outer(scales.x_half, scales.x_half)
+        self._middle, self._unit = self._scale_given()
         self._plan_middle, self._plan_unit = self._scale_plan()
+        self.sizes = len(self._plan_unit), len(self._unit)  # of what unpack takes, and of what pack lines up until P
         self.soft = np.flatnonzero(np.isfinite(bounds.y_min) | np.isfinite(bounds.y_max))
         self.rated = np.flatnonzero(np.isfinite(bounds.du_min) | np.isfinite(bounds.du_max))
         self._f, self._outputs = FastCall(system.f), FastCall(system.g.map(self.N))
-        self.size_of_situation = sum(rows * columns for _, (rows, columns) in self.parameters())
 
     def parameters(self) -> list[tuple[str, tuple[int, int]]]:
         """Name and shape of what pack lines up, column by column."""
@@ -85,31 +86,27 @@ class HorizonProblem:
         """The price of scaled x, y, and u of which shift was not sent, as a share of cost_unit; 0 without one."""
         return self._economy.scaled(x, u, y, shift) / self.cost_unit if self._economy else 0
 
-    def pack(self, now: Situation, out: np.ndarray | None = None) -> np.ndarray:
-        """The situation as one scaled vector, in the order of parameters; in out, where that is given."""
-        parts = now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift, now.P.ravel(), [now.hold]
-        packed = np.concatenate(parts, out=out)
-        packed[: len(self._middle)] -= self._middle
-        packed /= self._unit
-        return packed
+    def pack(self, now: Situation) -> np.ndarray:
+        """The situation as one scaled vector, in the order of parameters."""
+        given = np.concatenate([now.x, now.u_prev, now.d, now.reference.ravel(), now.x_s, now.u_s, now.shift])
+        given = (given - self._middle) / self._unit
+        return np.concatenate([given, (now.P / self.P_unit).ravel(), [now.hold]])
 
     def unpack(self, found: np.ndarray) -> Plan:
         """The plan that moves, states and outputs are, scaled and one after the other."""
-        N, (n_u, n_ux) = self.N, self._cuts
-        found = self._plan_unit * found
-        found += self._plan_middle
-        return Plan(
-            u=found[:n_u].reshape(-1, self.system.nu).take(self._moves, axis=0),
-            x=found[n_u:n_ux].reshape(N, -1),
-            y=found[n_ux:].reshape(N, -1),
-        )
+        u, x, y = self.parts(self._plan_middle + self._plan_unit * found)
+        return Plan(u[self._moves], x, y)
 
-    def _scale_parameters(self) -> tuple[np.ndarray, np.ndarray]:
-        """Middle and unit of each number that pack lines up; the middle of the last ones, from shift on, is zero."""
+    def parts(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Views of moves (moves, nu), states (N, nx) and outputs (N, ny) that lie one after the other."""
+        u, x, y = np.split(found, self._cuts)
+        return u.reshape(len(self.first_stage), -1), x.reshape(self.N, -1), y.reshape(self.N, -1)
+
+    def _scale_given(self) -> tuple[np.ndarray, np.ndarray]:
+        """Middle and unit of each number that pack lines up until P."""
         s, N = self.scales, self.N
-        P = (self.cost_unit / np.outer(s.x_half, s.x_half)).ravel()
-        middle = s.x_mid, s.u_mid, 0 * s.y_range, np.tile(s.y_mid, N), s.x_mid, s.u_mid
-        unit = s.x_half, s.u_half, s.y_range, np.tile(s.y_range, N), s.x_half, s.u_half, s.u_half, P, [1.0]
+        middle = s.x_mid, s.u_mid, 0 * s.y_range, np.tile(s.y_mid, N), s.x_mid, s.u_mid, 0 * s.u_mid
+        unit = s.x_half, s.u_half, s.y_range, np.tile(s.y_range, N), s.x_half, s.u_half, s.u_half
         return np.concatenate(middle), np.concatenate(unit)
 
     def _scale_plan(self) -> tuple[np.ndarray, np.ndarray]:

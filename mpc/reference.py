@@ -1,6 +1,7 @@
 """References of a controller: any accepted form to a preview, with NaN held."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,11 @@ def as_preview(reference: Any, names: tuple[str, ...], horizon: int) -> np.ndarr
     )
 
 
+def is_finite(v: np.ndarray) -> bool:
+    """Whether all of v is, and their sum; of few numbers, in a fraction of NumPy's time."""
+    return isfinite(sum(v.ravel().tolist()))
+
+
 class Reference:
     """Remembers the last finite reference, to stand in for a missing one."""
 
@@ -57,10 +63,10 @@ class Reference:
         output out without losing the reference it had.
         """
         r = as_preview(reference, self._names, self._horizon)
-        finite = np.isfinite(r)
-        if finite.all():
+        if is_finite(r):
             self.last = r[0].copy()
             return r, [], []
+        finite = np.isfinite(r)
         known = np.isfinite(self.last)
         left_out = np.array([isinstance(reference, Mapping) and name not in reference for name in self._names])
         gaps: Any = ~np.all(finite, axis=0) & tracked

@@ -75,10 +75,15 @@ class Solvers:
     def solve(self, now: Situation, guess: Plan | None) -> Solved:
         """guess and the plan found hold inputs u, as they are applied; now and all inside hold u + v."""
         v = now.shift
-        if not np.count_nonzero(v):
-            return self._solve(now, guess)
-        found = self._solve(now, None if guess is None else guess._replace(u=guess.u + v))
-        return found if found.plan is None else found._replace(plan=found.plan._replace(u=found.plan.u - v))
+        is_shifted = any(v.tolist())
+        start = self._problem.cold_plan(now) if guess is None else guess
+        if is_shifted and guess is not None:
+            start = guess._replace(u=guess.u + v)
+        plan, cost, reason, ok = self._first.solve(now, start)
+        solved = Solved(plan, cost, self._rung, "") if ok else self._retry(now, start, guess is None, plan, reason)
+        if is_shifted and solved.plan is not None:
+            return solved._replace(plan=solved.plan._replace(u=solved.plan.u - v))
+        return solved
 
     def prepare(self, now: Situation, guess: Plan) -> None:
         """What of a real-time iteration can be done before the state is known; no other solver does anything."""
@@ -98,23 +103,21 @@ class Solvers:
         if isinstance(self._first, CondensedSolver) and "rows" in state:
             self._first.start_from(np.asarray(state["rows"]))
 
-    def _solve(self, now: Situation, guess: Plan | None) -> Solved:
-        start = self._problem.cold_plan(now) if guess is None else guess
-        tried, reason = [], ""
-        for solver, first in self._attempts(now, start, guess is None):
+    def _retry(self, now: Situation, start: Plan, is_cold: bool, plan: Plan, reason: str) -> Solved:
+        tried = [plan]
+        for solver, first in self._others(now, start, is_cold):
+            if "Time" in reason:
+                break
             plan, cost, reason, ok = solver.solve(now, first)
             if ok:
                 return Solved(plan, cost, self._rung, "")
             tried.append(plan)
-            if "Time" in reason:
-                break
         best = self._problem.best(now, start, tried)
         return Solved(None, np.inf, "", reason) if best is None else Solved(*best, "best iterate", reason)
 
-    def _attempts(
+    def _others(
         self, now: Situation, start: Plan, is_cold: bool
     ) -> Iterator[tuple[CondensedSolver | FatropSolver | IpoptSolver, Plan]]:
-        yield self._first, start
         if not is_cold:
             yield self._first, self._problem.cold_plan(now)
         if not self._alone:

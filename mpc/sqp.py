@@ -8,7 +8,7 @@ import numpy as np
 from .cell import Cell
 from .horizon import Horizon
 from .ocp import HorizonProblem
-from .plan import Situation
+from .plan import Plan, Situation
 from .qp import Row, solve_qp
 
 SOLVED, STOPPED, TIMED_OUT, STUCK, BROKEN = range(5)
@@ -28,18 +28,23 @@ SMALLEST_STEP = 1e-4
 FLAT = 1e-6
 
 
-class Found(NamedTuple):
-    """One of the numbers above; moves, states and outputs along them, as HorizonProblem.unpack takes them; cost."""
+# One of the numbers above; the plan; its cost, scaled.
+Found = tuple[int, Plan, float]
 
-    status: int
-    plan: np.ndarray
-    cost: float
+
+class Limits(NamedTuple):
+    """Of a solve: until a promised decrease is below tol (1 + cost), or iterations are max_iter, or s are max_time."""
+
+    max_iter: int
+    tol: float
+    max_time: float
 
 
 class NumpySQP:
     """One controller's solver around CasADi's virtual machine; arguments as Horizon's."""
 
-    def __init__(self, cell: Cell, problem: HorizonProblem, settings: np.ndarray):
+    def __init__(self, cell: Cell, problem: HorizonProblem, settings: np.ndarray, limits: Limits):
+        self._limits = limits
         self._problem, self._horizon = problem, (h := Horizon(cell, problem, settings))
         self._hard = 2 * h.nv
         self._A = np.vstack([np.eye(h.nv), h.D, np.zeros((h.N * h.ny, h.nv))])
@@ -48,10 +53,14 @@ class NumpySQP:
         self._rows: list[Row] = []
         self._qp: tuple[np.ndarray, ...] = ()
 
-    def __call__(self, now: Situation, u: np.ndarray, max_iter: int, tol: float, max_time: float) -> Found:
-        """From scaled moves u until a promised decrease is below tol (1 + cost), or max_iter, or max_time."""
+    def __call__(self, now: Situation, guess: Plan) -> Found:
+        """From the guess to one of the limits."""
+        self._horizon.take(self._problem.pack(now))
+        return self._optimise(self._scaled(guess), self._limits)
+
+    def _optimise(self, u: np.ndarray, limits: Limits) -> Found:
+        max_iter, tol, max_time = limits
         start, before, slow, E, i, h = time.perf_counter(), np.inf, False, None, 0, self._horizon
-        h.take(self._problem.pack(now))
         self._set_bounds()
         U, status = self._limit(u), STOPPED
         while status == STOPPED and i < max_iter:
@@ -80,31 +89,31 @@ class NumpySQP:
         x, y = h.simulate(U)
         return self._found(status, U, x, y, h.cost(U, x, y))
 
-    def prepare(self, now: Situation, u: np.ndarray) -> bool:
-        """The part of an iteration from u that needs no more than a forecast of x and d; False if it fails.
+    def prepare(self, now: Situation, guess: Plan) -> bool:
+        """The part of an iteration that needs no more than a forecast of x and d; False if it fails.
 
         Reference: Diehl, Bock, Schloeder (2005), SIAM J. Control Optim. 43, 1714-1736.
         """
         self._horizon.take(self._problem.pack(now))
-        self._prepared = u
+        self._prepared = self._scaled(guess)
         self._horizon.linearise(self._prepared)
         H = self._horizon.gauss_newton()
         self._ready = _factor(H) if np.isfinite(H).all() else None
         return self._ready is not None
 
-    def finish(self, now: Situation, tol: float) -> Found:
-        """The rest of it: a whole step from the linearisation, moved to the x and d that were found.
+    def finish(self, now: Situation) -> Found:
+        """The rest of it: a whole step with those derivatives, from the x and d that were found.
 
-        Where that costs more than u itself, they are too far from what was foreseen: an iteration from u.
+        Where that costs more than the guess, they are too far from what was foreseen: an iteration from the guess.
         """
         h, U = self._horizon, self._prepared
-        h.move_start(self._problem.pack(now))
+        h.start_anew(self._problem.pack(now), U)
         self._set_bounds()
         cost = h.cost(U, h.x, h.y)
         d = self._solve_qp(U, self._ready)[0] if np.isfinite(cost) else None
         to, then = (U, np.inf) if d is None else self._at(U, d)
         if not then <= cost:
-            return self(now, U, 1, tol, np.inf)
+            return self._optimise(U, Limits(1, self._limits.tol, np.inf))
         x, y = h.simulate(to)
         return self._found(STOPPED, to, x, y, then)
 
@@ -115,9 +124,13 @@ class NumpySQP:
     def start_from(self, rows: np.ndarray) -> None:
         self._rows = [Row(int(index), int(side), False, 0.0) for index, side in rows]
 
-    @staticmethod
-    def _found(status: int, U: np.ndarray, x: np.ndarray, y: np.ndarray, cost: float) -> Found:
-        return Found(status, np.concatenate([U, x[1:].ravel(), y.ravel()]), cost)
+    def _scaled(self, guess: Plan) -> np.ndarray:
+        """Moves, one after the other."""
+        s = self._problem.scales
+        return ((guess.u[self._problem.first_stage] - s.u_mid) / s.u_half).ravel()
+
+    def _found(self, status: int, U: np.ndarray, x: np.ndarray, y: np.ndarray, cost: float) -> Found:
+        return status, self._problem.unpack(np.concatenate([U, x[1:].ravel(), y.ravel()])), cost
 
     def _set_bounds(self) -> None:
         """Of all rows, with the inputs' box moved by the disturbance."""

@@ -76,15 +76,15 @@ class DiscreteSystem:
 
     @property
     def nx(self) -> int:
-        return self.f.size1_in(0)
+        return len(self.x0)
 
     @property
     def nu(self) -> int:
-        return self.f.size1_in(1)
+        return len(self.u_names)
 
     @property
     def ny(self) -> int:
-        return self.g.size1_out(0)
+        return len(self.y_names)
 
 
 def check_system(system: System) -> None:

@@ -136,7 +136,7 @@ class SteadyTarget:
         v, r = self._quiet if shift is None else np.asarray(shift, float), np.asarray(reference, float)
         if r.shape != (ny,) or d.shape != r.shape or v.shape != self._quiet.shape:
             raise ValueError(f"reference {r.shape} and disturbance {d.shape} must be (ny,), shift {v.shape} (nu,)")
-        key = np.concatenate([r, d, v]).tobytes()
+        key = r.tobytes() + d.tobytes() + v.tobytes()
         if self._last is not None and self._last[0] == key:
             return self._last[1]
         wanted = self._wanted(r, d)

@@ -31,15 +31,15 @@ class CasadiModel:
 
     @property
     def nx(self) -> int:
-        return self.f.size1_in(0)
+        return len(self.x0)
 
     @property
     def nu(self) -> int:
-        return self.f.size1_in(1)
+        return len(self.u_names)
 
     @property
     def ny(self) -> int:
-        return self.g.size1_out(0)
+        return len(self.y_names)
 
 
 def casadi_functions(model: Model, scaler: Scaler) -> tuple[ca.Function, ca.Function]:

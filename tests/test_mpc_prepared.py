@@ -5,7 +5,7 @@ import pytest
 from controllers import learned, no_compiler, tight
 
 from mpc import linear_system
-from rnn_control import GRU
+from rnn_control import GRU, LSTM
 
 
 def prepared_loop(controller, system, prepare, jump=0.0, steps=12, push=0.0):
@@ -60,13 +60,38 @@ def test_what_was_prepared_is_dropped_with_the_plan():
     assert c.step(x, None, r).u == pytest.approx(fresh.step(x, None, r, s.u_mid).u, abs=1e-12)
 
 
-def test_a_state_far_from_the_forecast_costs_a_prepared_step_no_more_than_standing_still():
-    system = learned(GRU)
+def costs_far_from_the_forecast(controller, system, rng):
+    """Of a prepared step, and of the plan it started from; state, disturbance and reference are drawn at random."""
+    s, draw = controller.scales, lambda share, middle, unit: middle + share * unit * rng.uniform(-1, 1, len(unit))
+    controller.reset(s.u_mid)
+    u = controller.step(system.x0, None, draw(0.3, s.y_mid, s.y_range), s.u_mid).u
+    controller.prepare()
+    guess, x = controller._memory.guess, draw(1.5 * rng.uniform(), system.x0, s.x_half)
+    result = controller.step(x, draw(0.3, 0, s.y_range), draw(0.4, s.y_mid, s.y_range), u)
+    assert result.ok
+    return result.cost, controller._problem.played(controller._now, guess.u)[1]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_state_far_from_the_forecast_costs_a_prepared_step_no_more_than_standing_still(monkeypatch, compiled):
+    if not compiled:
+        no_compiler(monkeypatch)
+    system, rng = learned(LSTM), np.random.default_rng(4)
     c = tight(system, iterations=1)
-    s = c.scales
-    u = c.step(system.x0, None, s.y_mid + 0.3 * s.y_range, s.u_mid).u
-    c.prepare()
-    guess, x, r = c._memory.guess, system.x0 - 1.5 * s.x_half, s.y_mid - 0.4 * s.y_range
-    result = c.step(x, 0.5 * s.y_range, r, u)
-    _, cost = c._problem.played(c._now, guess.u)
-    assert result.ok and result.cost <= cost * (1 + 1e-9)
+    step, still = np.array([costs_far_from_the_forecast(c, system, rng) for _ in range(30)]).T
+    assert (step <= still * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("prepare", [True, False])
+def test_what_a_user_does_to_a_prediction_does_not_reach_the_next_step(prepare):
+    system = learned(GRU)
+    touched, untouched = (tight(system, iterations=1) for _ in range(2))
+    s, inputs = touched.scales, []
+    for c in (touched, untouched):
+        predicted = c.step(system.x0, None, s.y_mid + 0.3 * s.y_range, s.u_mid).predicted
+        if c is touched:
+            predicted.u[:], predicted.y[:] = np.nan, np.nan
+        if prepare:
+            c.prepare()
+        inputs.append(c.step(system.x0, None, s.y_mid + 0.3 * s.y_range).u)
+    assert inputs[0] == pytest.approx(inputs[1], abs=0)

@@ -64,7 +64,6 @@ static void roll(const Now *p, Work *w, const double *U) {
 /* states, outputs and their derivatives with respect to the moves: Z[k] = d [x_k; u_k] / d U */
 static void linearise(const Now *p, Work *w, const double *U) {
   memcpy(w->x[0], p->x, sizeof p->x);
-  memcpy(w->d, p->d, sizeof p->d);
   memset(w->Z, 0, sizeof w->Z);
   for (int k = 0; k < N; ++k) {
     int cols = NU * (block[k] + 1);

@@ -106,14 +106,14 @@ static double promised(const Settings *s, Work *w, double *slope) {
   return *slope + quadratic;
 }
 
-/* whether U + step d costs no more than `most`; it is left in U_try, its states and outputs in x_try, y_try */
-static int pays(const Settings *s, const Now *p, Work *w, const double *U, double step, double most) {
+/* what U + step d costs; it is left in U_try, its states and outputs in x_try, y_try */
+static double cost_at(const Settings *s, const Now *p, Work *w, const double *U, double step) {
   for (int v = 0; v < NV; ++v) {
     int i = v % NU;
     w->U_try[v] = clip(U[v] + step * w->q.d[v], s->u_low[i] + p->shift[i], s->u_high[i] + p->shift[i]);
   }
   roll(p, w, w->U_try);
-  return cost(s, p, w, w->U_try, w->x_try, w->y_try) <= most;
+  return cost(s, p, w, w->U_try, w->x_try, w->y_try);
 }
 
 /* Second-order correction, after a whole step: d from the QP whose soft rows are bent as the model bends along d.
@@ -138,11 +138,11 @@ static int correct(Work *w, const double *c) {
 /* U += step d with the largest step that pays, which is returned; 0 if none does */
 static double go(const Settings *s, const Now *p, Work *w, double *U, double now, double slope, double rise) {
   double d[NV], step = 1, allowed = now + rise * (1 + fabs(now));
-  int paid = pays(s, p, w, U, 1, allowed + SUFFICIENT * slope);
+  int paid = cost_at(s, p, w, U, 1) <= allowed + SUFFICIENT * slope;
   memcpy(d, w->q.d, sizeof d);
-  if (!paid && correct(w, s->penalty)) paid = pays(s, p, w, U, 1, allowed + SUFFICIENT * slope);
+  if (!paid && correct(w, s->penalty)) paid = cost_at(s, p, w, U, 1) <= allowed + SUFFICIENT * slope;
   if (!paid) memcpy(w->q.d, d, sizeof d);
-  while (!paid && (step *= 0.5) > 1e-4) paid = pays(s, p, w, U, step, allowed + SUFFICIENT * step * slope);
+  while (!paid && (step *= 0.5) > 1e-4) paid = cost_at(s, p, w, U, step) <= allowed + SUFFICIENT * step * slope;
   if (!paid) return 0;
   memcpy(U, w->U_try, sizeof w->U_try);
   return step;

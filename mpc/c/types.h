@@ -18,7 +18,6 @@ typedef struct {
 typedef struct {
   QP q;
   double J[N][NX * NZ], C[N][NG * NX], Z[N + 1][NZ * NV], W[NZ * NZ], WZ[NZ * NV], T[NZ * NV], E[NV * NV], A[NV * NV], V[NV * NV];
-  double d[NG]; /* that y was computed with */
   double x[N + 1][NX], y[N][NG], x_try[N + 1][NX], y_try[N][NG], U_try[NV], mu[N][NG], lam[NX], back[NX];
   double fw[SZ_W + 1];
   const double *arg[SZ_ARG + 1];
