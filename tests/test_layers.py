@@ -39,7 +39,7 @@ LEVELS = (
     "construct prediction levenberg near_linear interop interop.onnx_layers readiness",
     "judge noise fit_options",
     "search fit_result screening",
-    "floor against_linear price drift finish",
+    "floor against_linear price drift finish rehearsal",
     "fit",
     "restarts",
     "tune",
