@@ -39,7 +39,7 @@ LEVELS = (
     "construct prediction levenberg near_linear interop interop.onnx_layers readiness",
     "judge noise fit_options",
     "whitened fit_result screening",
-    "search",
+    "search rehearsal",
     "floor against_linear price drift finish",
     "fit",
     "restarts",
