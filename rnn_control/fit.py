@@ -138,6 +138,12 @@ def fit(
             return rehearsal.interrupted
         if rehearsal.in_vain:
             epochs = polish = 0
+            warnings.warn(
+                "searched for on the first four fifths of the records, this model predicts the rest less well than the "
+                "linear model that it started from: that start is returned, trained no further; give longer records, a "
+                "smaller model, or a validation part that chooses instead",
+                stacklevel=2,
+            )
     begin(model, kernel, data, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
     options |= dict(starts=STARTS[initial](data, model.nx), limits=limits_of(model, limits, certificate))

@@ -160,6 +160,7 @@ def test_result_remembers_where_it_comes_from(train, valid):
     assert info["data"] == train.fingerprint() and info["certificate"] == "iss" and info["version"]
 
 
+@pytest.mark.filterwarnings("ignore:searched for on the first")
 @pytest.mark.parametrize("certificate, panels", [("delta_iss", 3), (None, 2)])
 def test_training_plot_has_units_on_every_axis(train, certificate, panels):
     figure = fit(start(), train, certificate=certificate, epochs=1, polish=1, progress=False).plot()
@@ -185,6 +186,7 @@ def test_impossible_option_is_refused(train, options, word):
         fit(start(), train, **options)
 
 
+@pytest.mark.filterwarnings("ignore:searched for on the first")
 @pytest.mark.parametrize(
     "model, certificate",
     [(GRU, None), (GRU, "delta_iss"), (REN, "delta_iss"), (Contracting, "delta_iss")],

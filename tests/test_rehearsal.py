@@ -30,7 +30,8 @@ def verdict(monkeypatch):
 
 def test_a_search_that_learns_the_disturbance_is_left_out(monkeypatch):
     train, quiet = disturbed(300, 0, 0.25), disturbed(2000, 9, 0.0)
-    rehearsed = fit(GRU(1, 1), train, **OPTIONS)
+    with pytest.warns(UserWarning, match="that start is returned"):
+        rehearsed = fit(GRU(1, 1), train, **OPTIONS)
     monkeypatch.setattr(module, "is_few", lambda *_: False)
     searched = fit(GRU(1, 1), train, **OPTIONS)
     assert rehearsed.certificate.holds and len(rehearsed.history["loss"]) < 20 < len(searched.history["loss"])
@@ -41,7 +42,9 @@ def test_what_is_returned_in_its_place_is_the_start(verdict):
     train = disturbed(300, 0, 0.1)
     start = fit(GRU(1, 1), train, **OPTIONS | dict(epochs=0, polish=0))
     verdict(True)
-    assert_array_equal(fit(GRU(1, 1), train, **OPTIONS).model.predict(train)[0], start.model.predict(train)[0])
+    with pytest.warns(UserWarning, match="that start is returned"):
+        result = fit(GRU(1, 1), train, **OPTIONS)
+    assert_array_equal(result.model.predict(train)[0], start.model.predict(train)[0])
 
 
 def test_an_interrupt_in_the_rehearsal_keeps_what_was_found(monkeypatch):

@@ -167,6 +167,7 @@ class Conformance:
             x = system.f(x, u_k)
         assert_allclose(outputs, physical.simulate(u), rtol=1e-10)
 
+    @pytest.mark.filterwarnings("ignore:searched for on the first")
     def test_a_few_training_steps_reduce_the_loss(self, factory):
         model, record = factory(2, 3, 5, seed=5), experiment(factory(2, 3, 5, seed=6))
         result = fit(model, record, epochs=4, polish=24, washout=10, progress=False)
