@@ -16,8 +16,8 @@ from .certify import TRAINABLE, condition
 from .contract import roomiest_method
 from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
-from .loops import where_possible
 from .model import Model, Params, PullBack
+from .printed import where_possible
 from .trace import Untraceable
 from .wrapped import Wrapped
 

@@ -10,8 +10,9 @@ from torch.func import functional_call, vjp
 from torch.fx import Node
 
 from .library import Places, native
-from .loops import Loops, compiled, dependent, traced, where_possible
+from .loops import Loops
 from .model import Model, Params, PullBack
+from .printed import compiled, dependent, traced, where_possible
 
 PAYS = 1000
 """Evaluations by torch before one compiles: about what tracing and compiling take."""

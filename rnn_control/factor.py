@@ -11,7 +11,8 @@ from torch.func import vjp
 from torch.fx import Graph, Node
 
 from .library import Places, native
-from .loops import Loops, compiled, dependent, traced
+from .loops import Loops
+from .printed import compiled, dependent, traced
 
 TOLERANCE = 1e-9
 """Of a factor, relative."""

@@ -5,21 +5,16 @@ is the call. An operation outside the closed set below raises `Untraceable`, and
 """
 
 import math
-import subprocess
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functionalize
 from torch.fx import Graph, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from .formulas import ELEMENTWISE, READING_ONCE, Formula, Place, written
-from .library import Library
-from .trace import Untraceable, arguments, merge_repeated, operation
+from .trace import Untraceable, arguments, operation
 
 VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default", "select.int", "slice.Tensor",
          "diagonal.default", "squeeze.dim", "t.default", "transpose.int", "unsqueeze.default",
@@ -27,13 +22,6 @@ VIEWS = {"alias.default", "detach.default", "expand.default", "permute.default",
 FILLED = dict(ones=1.0, ones_like=1.0, zeros=0.0, zeros_like=0.0, new_zeros=0.0)
 TILE = 16
 """Columns of the matrices of leading.c are padded to a multiple of it."""
-OPTIONS = '#pragma GCC optimize "O3,associative-math,no-signed-zeros,no-trapping-math"'
-FUNCTION = """
-void {}(double *restrict m, const double *const *in, double *restrict out)
-{{
-  {}
-}}
-"""
 COMPOSED = set(
     "full scalar_tensor eye cat stack slice_backward select_backward diagonal_backward diag_embed "
     "sum trace amax max mv mm _linalg_solve_ex index index_put leading".split()
@@ -278,46 +266,6 @@ class Loops:
         if inner:
             body = f"{{ double t = {target}; {' '.join([*inner, body])} {target} = t; }}"
         self.now.append(f"{{ {once}{' '.join([*outer, body])} }}")
-
-
-def traced(function: Callable[..., Any], *values: Tensor) -> Graph:
-    """What torch does in a function of these, without what is done twice or for nothing."""
-    graph = make_fx(functionalize(function, remove="mutations"))(*values).graph
-    merge_repeated(graph)
-    return graph
-
-
-def compiled(**functions: str) -> Any:
-    """Functions (m, in, out) of these statements."""
-    texts = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("loops.c", "leading.c"))
-    return Library("\n".join([OPTIONS, *texts, *(FUNCTION.format(*each) for each in functions.items())])).functions
-
-
-def dependent(graph: Graph) -> set[Any]:
-    """Nodes that depend on the first input."""
-    found: set[Any] = {next(iter(graph.nodes))}
-    for node in graph.nodes:
-        if found & set(node.all_input_nodes):
-            found.add(node)
-    return found
-
-
-Made = TypeVar("Made")
-
-
-def where_possible(compile: Callable[[], Made]) -> Made | None:
-    """None where a function cannot be traced (an eigenvalue, a number that decides what is computed) or compiled."""
-    unusual = (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-    )  # what other people's cells do to tensors
-    try:
-        return compile()
-    except (Untraceable, RuntimeError, OSError, subprocess.SubprocessError, *unusual):
-        return None
 
 
 def shape(node: Node) -> torch.Size:

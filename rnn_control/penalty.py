@@ -10,8 +10,9 @@ from torch.func import vjp
 
 from .certify import condition
 from .library import Places, native
-from .loops import Loops, compiled, traced, where_possible
+from .loops import Loops
 from .model import Model, Params
+from .printed import compiled, traced, where_possible
 
 PAYS = 300
 """Evaluations by torch before one compiles: about what tracing and compiling take."""

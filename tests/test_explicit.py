@@ -9,8 +9,8 @@ from zoo import ZOO, randomised
 from rnn_control import Cascade, Contracting, LipschitzRNN, explicit
 from rnn_control.certify import condition, is_proved
 from rnn_control.explicit import Linearised, compiled_theta
-from rnn_control.loops import where_possible
 from rnn_control.model import Params
+from rnn_control.printed import where_possible
 
 MADE = "ren", "lipschitz_ren", "lipschitz_rnn"
 """Families whose explicit parameters torch computes."""

@@ -6,7 +6,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from rnn_control.library import native
-from rnn_control.loops import Loops, compiled, traced
+from rnn_control.loops import Loops
+from rnn_control.printed import compiled, traced
 
 FUNCTIONS = {
     "exponentials": lambda A, B: (A.exp(), (40 * A).sigmoid(), (3 * B).tanh()),
