@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .data import Experiment
@@ -44,12 +45,12 @@ def rehearse(
             first, rest = train.split(FIRST)
             options = options | dict(linear=fit_linear(first, order=linear.order, **box))
             searched = fit(twin := copy.deepcopy(model), first, first, **options)
-            if searched.interrupted:
-                model.load_state_dict(twin.state_dict())
-                return Rehearsal(False, searched)
-            begun = fit(copy.deepcopy(model), first, first, **options | start)
+            begun = None if searched.interrupted else fit(copy.deepcopy(model), first, first, **options | start)
         except ValueError:
             return Rehearsal(False)
+    if begun is None or begun.interrupted:
+        model.load_state_dict(twin.state_dict())
+        return Rehearsal(False, replace(searched, interrupted=True))
     washout = min(50, *(len(u) // 4 for u in rest.us))
     errs_less = searched.model.score(rest, washout).mean_fit >= begun.model.score(rest, washout).mean_fit
     return Rehearsal(not errs_less)

@@ -1,6 +1,7 @@
 """A search under a certificate without a validation part is rehearsed, and left out where it would learn noise only."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,6 +61,19 @@ def test_an_interrupt_in_the_rehearsal_keeps_what_was_found(monkeypatch):
     assert result.interrupted and len(steps) == 60 and result.certificate.holds
     assert_array_equal(model.C.detach(), result.model.model.C.detach())
     assert result.model.score(train).fit[0] > 50
+
+
+def test_an_interrupt_in_the_second_run_of_a_rehearsal_ends_the_fit_too(monkeypatch):
+    train, model, runs = disturbed(300, 0, 0.1), GRU(1, 1), []
+
+    def stub(copied, first, valid, **options):
+        runs.append(fit(copied, first, valid, **options))
+        return replace(runs[-1], interrupted=len(runs) == 2)
+
+    told = OPTIONS | dict(u_min=None, u_max=None)
+    found = rehearse(stub, model, train, fit_linear(train, order=1), told).interrupted
+    assert found is not None and found.interrupted and found.model is runs[0].model
+    assert_array_equal(model.C.detach(), runs[0].model.model.C.detach())
 
 
 @pytest.mark.parametrize("searched", [40.0, 60.0])
