@@ -10,7 +10,7 @@ import pytest
 from controllers import no_compiler
 from deployed import QUICK, SANITISE, Blind, learned, recorded, replayed, tight, under_weather
 
-from mpc import MHE, NMPC, DiscreteSystem, SystemProcess, export_c, linear_system, run
+from mpc import MHE, NMPC, DiscreteSystem, SystemProcess, export_c, linear_system, run, with_delay
 from mpc.compiled import find_compiler
 from mpc.deploy import STRICT
 from mpc.scales import find_scales
@@ -53,6 +53,13 @@ def test_a_window_compiles_without_a_warning_and_starts_from_a_held_input(tmp_pa
 def test_measured_disturbances_replay(tmp_path):
     c, observer, record, given = under_weather(watching, 3, Blind)
     replayed(tmp_path, c, observer, record, flags=SANITISE, **given)
+
+
+def test_late_outputs_and_inputs_replay(tmp_path):
+    late = with_delay(learned(), dict.fromkeys((learned().y_names[1], learned().u_names[0]), 2))
+    c = tight(late)
+    observer, record = recorded(c, Blind, observe=lambda s: watching(s, [0.05, 0.0]))
+    replayed(tmp_path, c, observer, record, flags=SANITISE)
 
 
 def test_the_equations_of_a_plant_replay(tmp_path):
