@@ -3,7 +3,7 @@
 import numpy as np
 
 from .levenberg import levenberg
-from .search import Found
+from .search import Found, is_small, stages
 
 STEPS = 3
 """Of Levenberg-Marquardt: few enough to stay near the iterate that was judged; five took a free LSTM away from it."""
@@ -25,7 +25,9 @@ def finish(found: Found, held: list[np.ndarray]) -> Found:
     try:
         objective.reweigh(tracker.best)
         objective.expect(None)
-        objective.settle(tracker.best, 1.0)
+        part = stages(objective)[0]
+        for at_work in (part, objective):
+            at_work.settle(tracker.best, 1.0)
         objective(tracker.best)
         allowed = objective.error
 
@@ -34,7 +36,7 @@ def finish(found: Found, held: list[np.ndarray]) -> Found:
                 followed.append(v)
             return objective.error > allowed
 
-        levenberg(objective, tracker.best, STEPS, strays)
+        levenberg(objective, tracker.best, STEPS, strays, None if is_small(objective) else part)
     except KeyboardInterrupt:
         return found._replace(interrupted=True)
     tracker.best = followed[-1]

@@ -27,7 +27,7 @@ from .kernel import Batch, make_kernel
 from .linear import LinearModel, linear_reference
 from .metrics import unexplained
 from .model import Model
-from .near_linear import near_linear
+from .near_linear import linear_of, near_linear
 from .noise import StateNoise
 from .objective import Objective
 from .prediction import predictor
@@ -90,7 +90,7 @@ def fit(
     random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
     Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
     Levenberg-Marquardt, a tenth as many steps and a tenth of the patience, from the start that was given and from a
-    linear model. So it does up to 4000 parameters where there are five samples for each, by L-BFGS in coordinates that
+    linear model. So it does up to 5000 parameters where there are five samples for each, by L-BFGS in coordinates that
     a Gauss-Newton matrix gives. Records of 8192 samples and more: from the better of the two, without Adam, first on
     4096 samples, then on four times as many, with half as many steps each time.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data); those that a
@@ -144,6 +144,9 @@ def fit(
                 "smaller model, or a validation part that chooses instead",
                 stacklevel=2,
             )
+    system = linear_of(model, data) if enforced is None and horizon is None else None
+    if system is not None:
+        model.meet(system.radius(), system.swings())
     begin(model, kernel, data, enforced, method, margin)
     options: dict[str, Any] = dict(property=certificate, method=method, margin=margin, prior=prior, weighting=weighting)
     options |= dict(starts=STARTS[initial](data, model.nx), limits=limits_of(model, limits, certificate))
@@ -155,7 +158,7 @@ def fit(
     w = min([washout, *(len(u) // 4 for u in (judge.us if judge else data.u))])
     us, ys = ([scaler.u_in(u) for u in judge.us], [scaler.y_in(y) for y in judge.ys]) if judge else ([], [])
     validation, options["held"] = Validation(model, kernel, us, ys, w, held), held
-    other = near_linear(model, kernel, data) if enforced is None and horizon is None else {}
+    other = near_linear(model, kernel, data, system)
     with Bar(f"fit {model.kind}", progress) as bar:
         logs = [bar] if log is None else [bar, log]
 

@@ -26,17 +26,19 @@ class Step(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where a free model blows up no step is found
-def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> np.ndarray:
+def levenberg(
+    objective: Objective, v: np.ndarray, iterations: int, report, part: Objective | None = None
+) -> np.ndarray:
     """Steps d with (H + mu diag H) d = -g, H the Gauss-Newton matrix; `report(v, J)` after each, True stops.
 
     Variables that rest on their bounds and are pushed outwards stay there. mu grows by four while the objective does
-    not fall, and falls by three after a step that was accepted at once.
+    not fall, and falls by three after a step that was accepted at once. part: see `take_step`.
 
     Reference: D. W. Marquardt (1963), J. Soc. Indust. Appl. Math. 11(2).
     """
     mu = 1e-2
     for _ in range(iterations):
-        step = take_step(objective, v, mu)
+        step = take_step(objective, v, mu, part)
         if step is None:
             return v
         v, mu = step.v, max(mu / 3, 1e-8) if step.damping == mu else step.damping
@@ -45,10 +47,15 @@ def levenberg(objective: Objective, v: np.ndarray, iterations: int, report) -> n
     return v
 
 
-def take_step(objective: Objective, v: np.ndarray, mu: float) -> Step | None:
-    """The step of the least damping mu, 4 mu, 16 mu .. that makes the objective fall; None if none does."""
+def take_step(objective: Objective, v: np.ndarray, mu: float, part: Objective | None = None) -> Step | None:
+    """The step of the least damping mu, 4 mu, 16 mu .. that makes the objective fall; None if none does.
+
+    part: the objective on a part of the records, whose H is to do for all of them.
+    """
     low, high = objective.box()
-    value, g, H = objective.gauss_newton(v)
+    value, g, H = (part or objective).gauss_newton(v)
+    if part is not None:
+        value, g = objective(v)
     resting = (v <= low) & (g > 0) | (v >= high) & (g < 0)
     g[resting], curvature = 0, H[resting, resting]
     H[resting], H[:, resting] = 0, 0

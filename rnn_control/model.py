@@ -62,6 +62,9 @@ class Model(nn.Module, ABC):
         """Method of the condition of that property that theta() cannot violate; None if it has to be enforced."""
         return None
 
+    def meet(self, slowest: float, swings: bool) -> None:
+        """Told before a training what the records' slowest mode keeps a sample, and if it swings; most ignore it."""
+
     def spec(self) -> dict[str, Any]:
         """What it takes to build the architecture again: `models.build(spec)`."""
         return {"kind": self.kind, **self.config}

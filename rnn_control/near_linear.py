@@ -1,6 +1,4 @@
-"""A second start of a search without penalty: the cell as a linear model of the records."""
-
-from collections.abc import Sequence
+"""A second start of a search without penalty: the cell as a linear model of the records, on which its rate rests."""
 
 import numpy as np
 import torch
@@ -17,42 +15,42 @@ from .subspace import StateSpace, allows, subspace
 from .windows import parts
 
 LARGEST_ORDER = 10
-"""States of the linear model at most."""
+"""States of the linear model at most, where records are not long."""
 SHOWN = 50
 """Samples of a record that tell its initial state."""
 
 
-def near_linear(model: Model, kernel: Kernel, data: Batch) -> dict[str, Tensor]:
-    """The parameters of the model's linear start, read-out by least squares; empty without one. The model stays."""
-    drawn, few = copied(model), next(parts(data), data)
-    near = linear_parameters(model, few.u, few.y)
-    if near:
-        model.load_state_dict(near)
-        fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
-        near = copied(model)
-        model.load_state_dict(drawn)
-    return near
+def linear_of(model: Model, data: Batch) -> StateSpace | None:
+    """A linear model of normalised records, for the cell to begin as.
+
+    The order, up to the states of the cell, is the one whose subspace model errs least in a free run; of long records a
+    part has to do. None for a cell without such a start, one with frozen parameters, and records that are too short.
+    """
+    few = next(parts(data), None)
+    u, y, _ = few or data
+    orders = [n for n in range(1, (model.nx if few else min(model.nx, LARGEST_ORDER)) + 1) if allows(u, y, n)]
+    if not isinstance(model, tuple(STARTS)) or not orders or not all(v.requires_grad for v in model.parameters()):
+        return None
+    try:
+        return min(subspace(u, y, orders), key=lambda s: free_run_error(s, u, y))
+    except (ValueError, LinAlgError):
+        return None
 
 
 @torch.no_grad()
-def linear_parameters(model: Model, u: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> dict[str, Tensor]:
-    """The parameters of the linear start for normalised records u (T, nu), y (T, ny); the model stays as it is.
-
-    The order, up to the states of the cell, is the one whose subspace model errs least in a free run. Empty for a cell
-    without such a start, one with frozen parameters, and records too short for any order.
-    """
-    orders = [n for n in range(1, min(model.nx, LARGEST_ORDER) + 1) if allows(u, y, n)]
-    if not isinstance(model, tuple(STARTS)) or not orders or not all(v.requires_grad for v in model.parameters()):
+def near_linear(model: Model, kernel: Kernel, data: Batch, system: StateSpace | None) -> dict[str, Tensor]:
+    """The parameters of the cell as that system, read-out by least squares; empty without one. The model stays."""
+    if system is None:
         return {}
-    given = copied(model)
+    drawn = copied(model)
     try:
-        best = min(subspace(u, y, orders), key=lambda s: free_run_error(s, u, y))
-        imitate(model, triangular(best, linear_states(model)), AMPLITUDE)
+        imitate(model, triangular(system, linear_states(model)), AMPLITUDE)
+        fit_readout(model, kernel, np.zeros((len(data.u), model.nx)), data)
         return copied(model)
     except (ValueError, LinAlgError):
         return {}
     finally:
-        model.load_state_dict(given)
+        model.load_state_dict(drawn)
 
 
 def copied(model: Model) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ is small, Levenberg-Marquardt takes the place of L-BFGS: it goes far deeper in t
 samples for each of its parameters is searched by L-BFGS in whitened coordinates instead.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -35,8 +36,28 @@ STAGES = (1.0, 10.0, 100.0)
 
 def goes_deep(objective: Objective) -> bool:
     """Whether the search will be by Gauss-Newton matrices: there are few variables, or many samples for each."""
-    measured = sum(int(np.count_nonzero(w)) for w in objective.seen)
-    return objective.is_free and (is_small(objective) or size(objective) <= min(MOST, measured // SAMPLES))
+    return objective.is_free and (is_small(objective) or (size(objective) <= MOST and suffices(objective)))
+
+
+def suffices(objective: Objective) -> bool:
+    """Whether there are SAMPLES measured numbers for each variable."""
+    return SAMPLES * size(objective) <= sum(int(np.count_nonzero(w)) for w in objective.seen)
+
+
+def is_long(objective: Objective) -> bool:
+    """Whether a deep search begins with a part of the records."""
+    return next(parts(objective.data), None) is not None
+
+
+def stages(objective: Objective) -> list[Objective]:
+    """What a deep search works on in turn: parts of long records, those that have enough samples, then everything."""
+    return [*filter(suffices, map(objective.on, parts(objective.data))), objective]
+
+
+def seldom(stage: Objective, objective: Objective) -> int:
+    """Every how many-th iterate of a stage is judged, which takes all samples: together they cost as much as it."""
+    samples = [sum(map(len, o.data.u)) for o in (objective, stage)]
+    return max(samples[0] // (samples[1] * step_worth(stage)), 1)
 
 
 def size(objective: Objective) -> int:
@@ -57,9 +78,9 @@ def budget(objective: Objective, epochs: int, polish: int, starts: int = 1) -> i
     """How many iterates a search from that many starts judges at most, repairs aside."""
     if not goes_deep(objective):
         return 1 + epochs + polish
-    stages = 1 + sum(1 for _ in parts(objective.data))
-    if stages > 1:
-        return 1 + sum((polish >> k) // step_worth(objective) for k in range(stages))
+    if is_long(objective):
+        worked_on = enumerate(stages(objective))
+        return 1 + sum(-(-((polish >> k) // step_worth(s)) // seldom(s, objective)) for k, s in worked_on)
     return 1 + epochs + starts * (polish // step_worth(objective))
 
 
@@ -142,11 +163,10 @@ def _deep(objective, tracker, start, near, epochs, polish, rate, patience, rng) 
 
     On long records from the better start only: on a part of them, then on ever larger ones, half as many steps each.
     """
-    stages = [*map(objective.on, parts(objective.data)), objective]
-    if len(stages) > 1:
-        v = start if near is None else min(start, near, key=lambda v: objective(v)[0])
-        for k, stage in enumerate(stages):
-            v = _descent(stage, tracker, v, polish >> k, patience)
+    if is_long(objective):
+        v, worked_on = start if near is None else min(start, near, key=lambda v: objective(v)[0]), stages(objective)
+        for k, stage in enumerate(worked_on):
+            v = _descent(stage, tracker, v, polish >> k, patience, worked_on[0] if k else None)
         return
     if near is not None:
         _descent(objective, tracker, near, polish, patience)
@@ -154,27 +174,34 @@ def _deep(objective, tracker, start, near, epochs, polish, rate, patience, rng) 
     _descent(objective, tracker, _adam(objective, tracker, start, epochs, rate, rng), polish, patience)
 
 
-def _descent(objective, tracker, v, iterations, patience) -> np.ndarray:
+def _descent(objective, tracker, v, iterations, patience, part=None) -> np.ndarray:
     """Levenberg-Marquardt steps or, for many variables, whitened L-BFGS; the prior follows the error.
 
-    Stops as L-BFGS does.
+    Stops as L-BFGS does. part: of the records, whose matrix whitens.
     """
-    started, worth = len(tracker.rows), step_worth(objective)
-    method, least = levenberg if is_small(objective) else whitened, max(patience // worth, 1)
+    started, worth, every, done = len(tracker.rows), step_worth(objective), seldom(objective, tracker.objective), 0
+    method = levenberg if is_small(objective) else partial(whitened, part=part)
+    least = max(patience // (worth * every), 1)
 
     def is_stalled():
         return len(tracker.rows) - max(tracker.best_iteration, started) > least
 
     def report(v, value):
-        tracker(v, value)
+        nonlocal done
+        done += 1
+        if done % every == 0:
+            tracker(v, value)
         objective.reweigh(v)
         return is_stalled()
 
     for _ in range(ROUNDS):
-        objective.settle(v, 1.0)
+        for at_work in (objective, part) if part else (objective,):
+            at_work.settle(v, 1.0)
         v = method(objective, v, max(iterations // (worth * ROUNDS), 1), report)
         if is_stalled():
             break
+    if done % every:
+        tracker(v, objective(v)[0])
     return v
 
 

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from .levenberg import Step, damped, take_step
 from .objective import Objective
 
-MOST = 4000
+MOST = 5000
 """Variables up to which it pays: the matrix costs n^2 a sample and of memory, its root n^3."""
 SAMPLES = 5
 """Measured numbers for each variable at least: with fewer it learns noise by heart; plain L-BFGS is too slow to."""
@@ -16,17 +16,18 @@ ROUND = 100
 
 
 @np.errstate(over="ignore", invalid="ignore")  # where a free model blows up no step is found
-def whitened(objective: Objective, v: np.ndarray, iterations: int, report) -> np.ndarray:
+def whitened(objective: Objective, v: np.ndarray, iterations: int, report, part: Objective | None = None) -> np.ndarray:
     """In turns a step of Levenberg-Marquardt and L-BFGS in z, v = v0 + L^-T z with L L' = H + mu diag H of that step.
 
     A matrix costs some hundred gradients, an iteration of L-BFGS little more than one. A variable that rests on a bound
-    stays there until the next step. `report(v, J)` after each, True stops.
+    stays there until the next step. `report(v, J)` after each, True stops. part: the objective on a part of the
+    records, whose matrix is to do: it need be no more than near.
 
     Reference: J. Nocedal, S. Wright (2006), Numerical Optimization, section 7.2 (the initial matrix of L-BFGS).
     """
     mu, done = 1e-3, 0
     while done < iterations:
-        step = take_step(objective, v, mu)
+        step = take_step(objective, v, mu, part)
         if step is None:
             return v
         v, mu, done = step.v, max(step.damping / 4, 1e-8), done + 1

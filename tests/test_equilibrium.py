@@ -10,6 +10,7 @@ from rnn_control import REN, LipschitzREN
 from rnn_control.certify import condition, is_proved
 from rnn_control.lure import Lure, elementwise, energy_residual
 from rnn_control.model import Params
+from rnn_control.models import build
 from rnn_control.simulate import simulate
 
 CELLS = pytest.mark.parametrize("cell", [REN, LipschitzREN])
@@ -146,6 +147,22 @@ def test_half_slopes_prove_no_less_than_absolute_values():
 def test_impossible_options_are_refused(cell, options):
     with pytest.raises(ValueError, match="must"):
         cell(1, 1, 2, **options)
+
+
+@CELLS
+def test_a_rate_that_was_not_asked_for_is_that_of_the_records_when_they_are_met(cell):
+    found = {}
+    for slowest, swings in ((0.5, True), (0.97, True), (0.995, False), (0.999999, True)):
+        model = cell(1, 1, 2)
+        model.meet(slowest, swings)
+        found[slowest] = model.rate
+        assert build(model.spec()).rate == model.rate
+        bound = published(randomised(model, 0, 1.0), explicit(model))
+        assert is_proved(bound) and float(bound.rate) < model.rate + 1e-6
+    assert found == pytest.approx({0.5: 0.99, 0.97: 1 - 0.03 / 30, 0.995: 0.9975, 0.999999: 1 - 1e-4 / 30})
+    asked = cell(1, 1, 2, rate=0.9)
+    asked.meet(0.97, True)
+    assert asked.rate == 0.9
 
 
 def test_gain_that_is_not_positive_is_refused():

@@ -5,11 +5,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+import rnn_control.search as search
 from rnn_control import ESN, GRU, MODELS, Experiment, fit
+from rnn_control.judge import Tracker, Validation
 from rnn_control.kernel import Batch, make_kernel
 from rnn_control.linear_start import imitate
-from rnn_control.near_linear import near_linear
+from rnn_control.near_linear import linear_of, near_linear
 from rnn_control.objective import Objective
+from rnn_control.search import stages
 from rnn_control.starts import at_rest
 from rnn_control.subspace import StateSpace
 from rnn_control.windows import parts
@@ -54,7 +57,7 @@ def copied(model):
 def test_the_other_start_is_near_the_linear_model_of_a_resonance(kind):
     data, model = batch(400), MODELS[kind](1, 1, 4, seed=1)
     kernel, drawn = make_kernel(model, compiled=False), copied(model)
-    near = near_linear(model, kernel, data)
+    near = near_linear(model, kernel, data, linear_of(model, data))
     assert all(torch.equal(drawn[k], v) for k, v in model.state_dict().items())
     model.load_state_dict(near)
     ((_, yhat),) = kernel.simulate(model.theta(), np.zeros((1, model.nx)), data.u)
@@ -63,13 +66,14 @@ def test_the_other_start_is_near_the_linear_model_of_a_resonance(kind):
 
 @pytest.mark.parametrize("model, samples", [(ESN(1, 1, 5), 400), (GRU(1, 1, 3), 6)])
 def test_cells_and_records_without_linear_start_have_no_other(model, samples):
-    assert near_linear(model, make_kernel(model, compiled=False), batch(samples)) == {}
+    assert linear_of(model, batch(samples)) is None
+    assert near_linear(model, make_kernel(model, compiled=False), batch(samples), None) == {}
 
 
 def test_frozen_parameters_have_no_other_start():
     model = GRU(1, 1, 3, seed=1)
     model.bz.requires_grad_(False)
-    assert near_linear(model, make_kernel(model, compiled=False), batch(400)) == {}
+    assert linear_of(model, batch(400)) is None
 
 
 def test_prior_leaves_a_linear_start_its_large_read_out():
@@ -105,3 +109,39 @@ def test_a_long_record_is_searched_on_a_part_first():
     fit(GRU(1, 1, 3), Experiment(*oscillator(8200, 0), 1.0), **options)
     assert steps[0].total == 1 + 10 + 5
     assert steps[-1].best < 0.7 * steps[0].error
+
+
+def long_objective(model, lengths):
+    data, kernel = batch(*lengths), make_kernel(model)
+    options = dict(property=None, method="weighted", margin=0.01, starts=at_rest(data, model.nx))
+    return Objective(model, kernel, data, **options)
+
+
+def test_parts_with_too_few_samples_for_the_variables_are_left_out(monkeypatch):
+    J = long_objective(GRU(1, 1, 3), (40000,))
+    lengths = lambda: [len(s.data.u[0]) for s in stages(J)]  # noqa: E731
+    assert lengths() == [4096, 16384, 40000]
+    monkeypatch.setattr(search, "SAMPLES", 4096 // J.n_theta + 1)
+    assert lengths() == [16384, 40000]
+
+
+def test_iterates_on_a_part_are_judged_as_seldom_as_they_are_cheap(monkeypatch):
+    rows, asked = [], []
+    monkeypatch.setattr(search, "LARGEST", 10)
+    monkeypatch.setattr(
+        search, "whitened", lambda J, v, n, report, part: asked.append((J, n, part)) or play(v, n, report)
+    )
+
+    def play(v, n, report):
+        for _ in range(n):
+            report(v, 1.0)
+        return v
+
+    J = long_objective(GRU(1, 1, 3), (40000,))
+    tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [rows.append], search.budget(J, 0, 400))
+    assert not search.optimise(J, tracker, 0, 400, 0.0, 10**6, 0)
+    parts_, taken, matrices = zip(*asked, strict=True)
+    assert [len(s.data.u[0]) for s in parts_[::5]] == [4096, 16384, 40000] and parts_[-1] is J
+    assert taken[::5] == (80, 40, 20)
+    assert matrices[0] is None and set(matrices[5:]) == {parts_[0]}
+    assert len(rows) == 1 + -(-400 // 9) + 200 // 2 + 100 == rows[0].total

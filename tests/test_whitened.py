@@ -13,6 +13,7 @@ from zoo import quick_gru
 import rnn_control.search as search
 from rnn_control import GRU, REN, fit, fit_linear, start_linear
 from rnn_control.data import Experiment
+from rnn_control.kernel import Batch
 from rnn_control.levenberg import levenberg
 from rnn_control.whitened import whitened
 
@@ -51,6 +52,15 @@ def test_both_ways_down_end_at_the_same_optimum():
     J = objective(quick_gru(1, 1, 2, seed=3))
     ends = [method(J, J.start(), 500, Report()) for method in (levenberg, whitened)]
     assert_allclose(*(J(v)[0] for v in ends), rtol=1e-3)
+
+
+def test_the_matrix_of_a_part_leads_to_the_same_optimum():
+    J, calls = objective(quick_gru(1, 1, 2, seed=3)), []
+    part = J.on(Batch(*([a[: len(a) // 2] for a in given] for given in J.data)))
+    of_all, J.gauss_newton = whitened(J, J.start(), 500, Report()), lambda v: calls.append(v)
+    of_part = whitened(J, J.start(), 500, Report(), part)
+    assert not calls
+    assert J(of_part)[0] < 1.001 * J(of_all)[0]
 
 
 def test_it_keeps_to_the_bounds_and_moves_along_them():

@@ -11,6 +11,15 @@ from ..lure import Lure, elementwise, energy_residual, positive, quadratic_bound
 from ..model import Initialiser, Model, Params
 from ..ops import tanh, vcat
 
+RATE = 0.99
+"""Decay per sample where none is asked for and no record has slower modes."""
+ROOM, ROOM_TO_SWING = 2, 30
+"""How many times nearer to one than the slowest mode a rate from the record is: one P has to prove all slopes of
+tanh, hard where a stiffness varies. The Silverbox's modes keep 0.965 a sample: 0.66 mV with 10 times, 0.51 with
+30, 0.53 with 200 (its first test part, six states)."""
+SLOWEST = 0.9999
+"""A mode that is slower is not waited for."""
+
 
 class EquilibriumNetwork(Model):
     """x+ = A x + B1 w + B2 u + b_x,  w = tanh(C1 x + D11 w + D12 u + b_v),  y = C x + b_y.
@@ -29,9 +38,15 @@ class EquilibriumNetwork(Model):
         super().__init__(nu, ny, size, dict(nu=nu, ny=ny, size=size, neurons=neurons, rate=rate, **config))
         if int(neurons) != neurons or neurons < 1:
             raise ValueError(f"neurons is {neurons!r}; it must be a positive whole number")
-        if not 0 < rate < 1:
+        if rate is not None and not 0 < rate < 1:
             raise ValueError(f"rate is {rate}; it must lie between 0 and 1, e.g. 0.99")
-        self.neurons, self.rate = int(neurons), float(rate)
+        self.neurons, self.rate = int(neurons), RATE if rate is None else float(rate)
+
+    def meet(self, slowest: float, swings: bool) -> None:
+        """Where no rate was asked for: RATE, or one that leaves the slowest mode ROOM, or ROOM_TO_SWING."""
+        if self.config["rate"] is None:
+            room = ROOM_TO_SWING if swings else ROOM
+            self.rate = self.config["rate"] = max(RATE, 1 - (1 - min(slowest, SLOWEST)) / room)
 
     @abstractmethod
     def theta(self) -> Params: ...
@@ -121,17 +136,18 @@ class REN(EquilibriumNetwork):
     """The contracting network: any X gives a system that contracts with `rate`; B2, D12, C and the biases are free.
 
     `size` is nx, `neurons` the number of tanh (default: twice the size); rate: decay per sample, or settling: seconds
-    after which 98 % are forgotten, with dt in seconds. `start_from` is the right inverse of theta.
-    An oscillator whose stiffness varies needs a rate much nearer to one than its modes, for one P proves them all:
-    the Silverbox's keep 0.965 a sample, and the error is 0.97 mV with 0.99, 0.52 with 0.999, 0.32 with eight states
-    besides (its first test part).
+    after which 98 % are forgotten, with dt in seconds. By default `fit` takes it from a linear model of the records:
+    0.99, or half as far from one as their slowest mode, or a thirtieth as far if that swings. An oscillator whose
+    stiffness varies needs that, for one P proves every stiffness: the Silverbox's modes keep 0.965 a sample, and the
+    error is 0.97 mV with 0.99, 0.51 with 0.999 (its first test part, six states). `certify` may find a better rate.
+    `start_from` is the right inverse of theta.
     """
 
     kind = "ren"
     recurrent = ("X",)
 
     def __init__(
-        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99,
+        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float | None = None,
         settling: float | None = None, dt: float | None = None, seed: int = 0,
     ):  # fmt: skip
         super().__init__(nu, ny, size, neurons, rate, settling, dt, {})
@@ -176,7 +192,7 @@ class LipschitzREN(EquilibriumNetwork):
     recurrent = ("X", "X_u", "X_y")
 
     def __init__(
-        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float = 0.99,
+        self, nu: int, ny: int, size: int = 6, *, neurons: int | None = None, rate: float | None = None,
         settling: float | None = None, dt: float | None = None, gamma: float = 10.0, seed: int = 0,
     ):  # fmt: skip
         if not gamma > 0:
