@@ -12,6 +12,7 @@ import numpy as np
 
 from .certificate import Certificate
 from .certify import certify
+from .construct import Contracting
 from .contract import CertificateError, contract
 from .data import Experiment
 from .diagnose import warn
@@ -27,6 +28,7 @@ from .kernel import Batch, make_kernel
 from .linear import LinearModel, linear_reference
 from .metrics import unexplained
 from .model import Model
+from .models.ren import EquilibriumNetwork
 from .near_linear import linear_of, near_linear
 from .noise import StateNoise
 from .objective import Objective
@@ -223,7 +225,8 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
 
 def _warn_of_poor(tracker: Tracker, valid: np.ndarray, floor: Floor, proof: Certificate | None):
     """A certificate says nothing of accuracy: say so where the model is useless, or its rate not the one asked for."""
-    kept, seen, margin = tracker.best_error, float(np.nanmin(valid)), tracker.objective.margin
+    kept, seen, model = tracker.best_error, float(np.nanmin(valid)), tracker.valid.model
+    margin = 1 - model.rate if isinstance(model, (Contracting, EquilibriumNetwork)) else tracker.objective.margin
     slowest = 0.0 if floor.linear is None else floor.linear.system.radius()
     if kept >= 1:
         worse = f"the kept model is no better than the mean of the outputs: validation error {kept:.2g} deviations"

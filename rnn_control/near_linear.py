@@ -1,4 +1,4 @@
-"""A second start of a search without penalty: the cell as a linear model of the records, on which its rate rests."""
+"""A linear model of the records: what a rate rests on, and a second start of a search without penalty."""
 
 import numpy as np
 import torch
@@ -8,28 +8,30 @@ from torch import Tensor
 from .kernel import Batch, Kernel
 from .linear_start import AMPLITUDE, STARTS, imitate, linear_states
 from .model import Model
+from .models.ren import EquilibriumNetwork
 from .readout import fit_readout
 from .realisation import triangular
 from .refine import initial_state
 from .subspace import StateSpace, allows, subspace
 from .windows import parts
 
-LARGEST_ORDER = 10
-"""States of the linear model at most, where records are not long."""
+LARGEST_ORDER, LARGEST_OF_LONG = 10, 20
+"""States of the linear model at most, and those of one of long records."""
 SHOWN = 50
 """Samples of a record that tell its initial state."""
 
 
 def linear_of(model: Model, data: Batch) -> StateSpace | None:
-    """A linear model of normalised records, for the cell to begin as.
+    """A linear model of normalised records; None for a cell that makes nothing of it, and records that are too short.
 
     The order, up to the states of the cell, is the one whose subspace model errs least in a free run; of long records a
-    part has to do. None for a cell without such a start, one with frozen parameters, and records that are too short.
+    part has to do.
     """
     few = next(parts(data), None)
     u, y, _ = few or data
-    orders = [n for n in range(1, (model.nx if few else min(model.nx, LARGEST_ORDER)) + 1) if allows(u, y, n)]
-    if not isinstance(model, tuple(STARTS)) or not orders or not all(v.requires_grad for v in model.parameters()):
+    largest = min(model.nx, LARGEST_OF_LONG if few else LARGEST_ORDER)
+    orders = [n for n in range(1, largest + 1) if allows(u, y, n)]
+    if not isinstance(model, (*STARTS, EquilibriumNetwork)) or not orders:
         return None
     try:
         return min(subspace(u, y, orders), key=lambda s: free_run_error(s, u, y))
@@ -39,8 +41,11 @@ def linear_of(model: Model, data: Batch) -> StateSpace | None:
 
 @torch.no_grad()
 def near_linear(model: Model, kernel: Kernel, data: Batch, system: StateSpace | None) -> dict[str, Tensor]:
-    """The parameters of the cell as that system, read-out by least squares; empty without one. The model stays."""
-    if system is None:
+    """The parameters of the cell as that system, read-out by least squares; the model stays.
+
+    Empty without a system, for a cell that cannot begin as one, and where parameters are frozen.
+    """
+    if system is None or not isinstance(model, tuple(STARTS)) or not all(v.requires_grad for v in model.parameters()):
         return {}
     drawn = copied(model)
     try:

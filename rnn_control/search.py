@@ -51,11 +51,12 @@ def is_long(objective: Objective) -> bool:
 
 def stages(objective: Objective) -> list[Objective]:
     """What a deep search works on in turn: parts of long records, those that have enough samples, then everything."""
-    return [*filter(suffices, map(objective.on, parts(objective.data))), objective]
+    given = objective.data._replace(w=objective.weights)
+    return [*filter(suffices, map(objective.on, parts(given))), objective]
 
 
 def seldom(stage: Objective, objective: Objective) -> int:
-    """Every how many-th iterate of a stage is judged, which takes all samples: together they cost as much as it."""
+    """Every how many-th iterate of a stage is judged, which may take all samples: together they cost as much as it."""
     samples = [sum(map(len, o.data.u)) for o in (objective, stage)]
     return max(samples[0] // (samples[1] * step_worth(stage)), 1)
 
@@ -166,6 +167,8 @@ def _deep(objective, tracker, start, near, epochs, polish, rate, patience, rng) 
     if is_long(objective):
         v, worked_on = start if near is None else min(start, near, key=lambda v: objective(v)[0]), stages(objective)
         for k, stage in enumerate(worked_on):
+            if stage is objective:
+                tracker.least_loss = np.inf  # that of a part tells nothing
             v = _descent(stage, tracker, v, polish >> k, patience, worked_on[0] if k else None)
         return
     if near is not None:
@@ -179,7 +182,7 @@ def _descent(objective, tracker, v, iterations, patience, part=None) -> np.ndarr
 
     Stops as L-BFGS does. part: of the records, whose matrix whitens.
     """
-    started, worth, every, done = len(tracker.rows), step_worth(objective), seldom(objective, tracker.objective), 0
+    started, worth, every, waiting = len(tracker.rows), step_worth(objective), seldom(objective, tracker.objective), []
     method = levenberg if is_small(objective) else partial(whitened, part=part)
     least = max(patience // (worth * every), 1)
 
@@ -187,21 +190,29 @@ def _descent(objective, tracker, v, iterations, patience, part=None) -> np.ndarr
         return len(tracker.rows) - max(tracker.best_iteration, started) > least
 
     def report(v, value):
-        nonlocal done
-        done += 1
-        if done % every == 0:
-            tracker(v, value)
+        waiting.append((v, value))
+        if len(waiting) == every:
+            judge_last()
         objective.reweigh(v)
         return is_stalled()
 
-    for _ in range(ROUNDS):
-        for at_work in (objective, part) if part else (objective,):
-            at_work.settle(v, 1.0)
-        v = method(objective, v, max(iterations // (worth * ROUNDS), 1), report)
-        if is_stalled():
-            break
-    if done % every:
-        tracker(v, objective(v)[0])
+    def judge_last():
+        if waiting:
+            last = waiting[-1]
+            waiting.clear()
+            tracker(*last)
+
+    try:
+        for _ in range(ROUNDS):
+            objective.settle(v, 1.0)
+            if part:
+                part.reweigh(v)
+                part.settle(v, 1.0)
+            v = method(objective, v, max(iterations // (worth * ROUNDS), 1), report)
+            if is_stalled():
+                break
+    finally:
+        judge_last()
     return v
 
 

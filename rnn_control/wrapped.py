@@ -9,8 +9,11 @@ class Wrapped(Model):
     """The equations and conditions of `inner`; where its parameters or inputs come from differs."""
 
     def __init__(self, inner: Model, nu: int, config: dict[str, Any]):
-        super().__init__(nu, inner.ny, inner.nx, dict(model=inner.spec(), **config))
+        super().__init__(nu, inner.ny, inner.nx, config)
         self.inner, self.recurrent = inner, tuple(f"inner.{name}" for name in inner.recurrent)
+
+    def spec(self):
+        return {**super().spec(), "model": self.inner.spec()}
 
     def plain(self) -> Model:
         return self.inner.plain()

@@ -73,7 +73,7 @@ def test_cells_and_records_without_linear_start_have_no_other(model, samples):
 def test_frozen_parameters_have_no_other_start():
     model = GRU(1, 1, 3, seed=1)
     model.bz.requires_grad_(False)
-    assert linear_of(model, batch(400)) is None
+    assert near_linear(model, make_kernel(model, compiled=False), batch(400), linear_of(model, batch(400))) == {}
 
 
 def test_prior_leaves_a_linear_start_its_large_read_out():
@@ -123,6 +123,23 @@ def test_parts_with_too_few_samples_for_the_variables_are_left_out(monkeypatch):
     assert lengths() == [4096, 16384, 40000]
     monkeypatch.setattr(search, "SAMPLES", 4096 // J.n_theta + 1)
     assert lengths() == [16384, 40000]
+
+
+def test_an_interrupt_keeps_what_was_found_on_a_part_and_not_judged_yet(monkeypatch):
+    monkeypatch.setattr(search, "LARGEST", 10)
+    J, seen = long_objective(GRU(1, 1, 3), (40000,)), []
+    tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [], search.budget(J, 0, 400))
+
+    def interrupted(stage, v, n, report, part):
+        for k in range(5):
+            seen.append(v * (1 - 0.01 * k))
+            report(seen[-1], 0.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "whitened", interrupted)
+    monkeypatch.setattr(tracker, "valid", lambda J, v: -float(len(tracker.rows)))
+    assert search.optimise(J, tracker, 0, 400, 0.0, 10**6, 0)
+    assert len(tracker.rows) == 2 and (tracker.best == seen[-1]).all()
 
 
 def test_iterates_on_a_part_are_judged_as_seldom_as_they_are_cheap(monkeypatch):

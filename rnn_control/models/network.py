@@ -41,10 +41,9 @@ class Network(Model):
         reads = {name: [*block[0]] for name, block in blocks.items()}
         models = {name: block[1] for name, block in blocks.items()}
         writes = {name: [*block[2]] for name, block in blocks.items()}
-        declared = [
-            dict(name=k, reads=reads[k], model=m.spec(), writes=writes[k]) for k, m in models.items()
-        ]  # lists, because files do not keep the order of a dict
-        config = dict(inputs=[*inputs], blocks=declared, outputs=[*outputs])
+        # lists, because files do not keep the order of a dict
+        blocks_ = [dict(name=k, reads=reads[k], writes=writes[k]) for k in models]
+        config = dict(inputs=[*inputs], blocks=blocks_, outputs=[*outputs])
         super().__init__(len(inputs), len(outputs), sum(m.nx for m in models.values()), config)
         for k, m in models.items():
             if (len(reads[k]), len(writes[k])) != (m.nu, m.ny):
@@ -58,6 +57,10 @@ class Network(Model):
         if self.wiring.gains:
             self.recycle = nn.Parameter(torch.full((self.wiring.gains, 1), 0.1, dtype=torch.float64))
             self.recurrent += ("recycle",)
+
+    def spec(self):
+        blocks = [{**b, "model": m.spec()} for b, (_, m) in zip(self.config["blocks"], self.models(), strict=True)]
+        return {**super().spec(), "blocks": blocks}
 
     def theta(self) -> Params:
         of_blocks = {f"{name}.{k}": v for name, m in self.models() for k, v in m.theta().items()}
@@ -261,4 +264,6 @@ class Cascade(Network):
             written = [f"y{i}.{j}" for j in range(m.ny)]
             blocks[str(i)], stream = (stream, m, written), written
         super().__init__(inputs, blocks, stream)
-        self.config = dict(layers=[m.spec() for m in layers])
+
+    def spec(self):
+        return {"kind": self.kind, "layers": [m.spec() for _, m in self.models()]}

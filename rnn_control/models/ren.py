@@ -17,8 +17,6 @@ ROOM, ROOM_TO_SWING = 2, 30
 """How many times nearer to one than the slowest mode a rate from the record is: one P has to prove all slopes of
 tanh, hard where a stiffness varies. The Silverbox's modes keep 0.965 a sample: 0.66 mV with 10 times, 0.51 with
 30, 0.53 with 200 (its first test part, six states)."""
-SLOWEST = 0.9999
-"""A mode that is slower is not waited for."""
 
 
 class EquilibriumNetwork(Model):
@@ -41,12 +39,21 @@ class EquilibriumNetwork(Model):
         if rate is not None and not 0 < rate < 1:
             raise ValueError(f"rate is {rate}; it must lie between 0 and 1, e.g. 0.99")
         self.neurons, self.rate = int(neurons), RATE if rate is None else float(rate)
+        self.is_asked = rate is not None
 
+    def spec(self):
+        return {**super().spec(), "rate": self.rate if self.is_asked or self.rate > RATE else None}
+
+    @torch.no_grad()
     def meet(self, slowest: float, swings: bool) -> None:
-        """Where no rate was asked for: RATE, or one that leaves the slowest mode ROOM, or ROOM_TO_SWING."""
-        if self.config["rate"] is None:
-            room = ROOM_TO_SWING if swings else ROOM
-            self.rate = self.config["rate"] = max(RATE, 1 - (1 - min(slowest, SLOWEST)) / room)
+        """Where no rate was asked for, one that leaves the slowest mode ROOM, or ROOM_TO_SWING; theta() stays."""
+        rate = 1 - (1 - slowest) / (ROOM_TO_SWING if swings else ROOM)
+        if not self.is_asked and rate > self.rate:
+            p, self.rate = self.theta(), rate
+            self.start_from(p)
+
+    @abstractmethod
+    def start_from(self, p: Params) -> None: ...
 
     @abstractmethod
     def theta(self) -> Params: ...
@@ -136,8 +143,9 @@ class REN(EquilibriumNetwork):
     """The contracting network: any X gives a system that contracts with `rate`; B2, D12, C and the biases are free.
 
     `size` is nx, `neurons` the number of tanh (default: twice the size); rate: decay per sample, or settling: seconds
-    after which 98 % are forgotten, with dt in seconds. By default `fit` takes it from a linear model of the records:
-    0.99, or half as far from one as their slowest mode, or a thirtieth as far if that swings. An oscillator whose
+    after which 98 % are forgotten, with dt in seconds. By default 0.99, which `fit` of the model itself, not of a
+    network that has it for a part, moves to half as far from one as the records' slowest mode is, or a thirtieth as far
+    if that swings, where that is nearer to one; what is saved, not the state_dict, tells the rate. An oscillator whose
     stiffness varies needs that, for one P proves every stiffness: the Silverbox's modes keep 0.965 a sample, and the
     error is 0.97 mV with 0.99, 0.51 with 0.999 (its first test part, six states). `certify` may find a better rate.
     `start_from` is the right inverse of theta.
