@@ -3,7 +3,8 @@
 import numpy as np
 
 from .levenberg import levenberg
-from .search import Found, is_small, stages
+from .search import Found
+from .stages import is_small, stages
 
 STEPS = 3
 """Of Levenberg-Marquardt: few enough to stay near the iterate that was judged; five took a free LSTM away from it."""

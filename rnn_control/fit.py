@@ -35,7 +35,8 @@ from .objective import Objective
 from .prediction import predictor
 from .rehearsal import Rehearsal, is_few, rehearse
 from .scaler import Scaler
-from .search import Found, budget, goes_deep, optimise
+from .search import Found, optimise
+from .stages import budget, goes_deep
 from .starts import STARTS, Encoder
 from .watch import Bar, Step
 from .weighting import Weighting

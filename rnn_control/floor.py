@@ -16,7 +16,8 @@ from .linear_start import AMPLITUDE, imitate, linear_states
 from .model import Model
 from .realisation import decoupled, read_again
 from .refine import initial_state, refine
-from .search import budget, optimise
+from .search import optimise
+from .stages import budget
 from .subspace import StateSpace
 
 SHOWN = 100

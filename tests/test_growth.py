@@ -6,13 +6,14 @@ import torch
 from numpy.testing import assert_allclose
 
 import rnn_control.search as search
+import rnn_control.stages as planned
 from rnn_control import ESN, GRU, MODELS, Experiment, fit
 from rnn_control.judge import Tracker, Validation
 from rnn_control.kernel import Batch, make_kernel
 from rnn_control.linear_start import imitate
 from rnn_control.near_linear import linear_of, near_linear
 from rnn_control.objective import Objective
-from rnn_control.search import stages
+from rnn_control.stages import budget, stages
 from rnn_control.starts import at_rest
 from rnn_control.subspace import StateSpace
 from rnn_control.windows import parts
@@ -121,14 +122,14 @@ def test_parts_with_too_few_samples_for_the_variables_are_left_out(monkeypatch):
     J = long_objective(GRU(1, 1, 3), (40000,))
     lengths = lambda: [len(s.data.u[0]) for s in stages(J)]  # noqa: E731
     assert lengths() == [4096, 16384, 40000]
-    monkeypatch.setattr(search, "SAMPLES", 4096 // J.n_theta + 1)
+    monkeypatch.setattr(planned, "SAMPLES", 4096 // J.n_theta + 1)
     assert lengths() == [16384, 40000]
 
 
 def test_an_interrupt_keeps_what_was_found_on_a_part_and_not_judged_yet(monkeypatch):
-    monkeypatch.setattr(search, "LARGEST", 10)
+    monkeypatch.setattr(planned, "LARGEST", 10)
     J, seen = long_objective(GRU(1, 1, 3), (40000,)), []
-    tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [], search.budget(J, 0, 400))
+    tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [], budget(J, 0, 400))
 
     def interrupted(stage, v, n, report, part):
         for k in range(5):
@@ -144,7 +145,7 @@ def test_an_interrupt_keeps_what_was_found_on_a_part_and_not_judged_yet(monkeypa
 
 def test_iterates_on_a_part_are_judged_as_seldom_as_they_are_cheap(monkeypatch):
     rows, asked = [], []
-    monkeypatch.setattr(search, "LARGEST", 10)
+    monkeypatch.setattr(planned, "LARGEST", 10)
     monkeypatch.setattr(
         search, "whitened", lambda J, v, n, report, part: asked.append((J, n, part)) or play(v, n, report)
     )
@@ -155,7 +156,7 @@ def test_iterates_on_a_part_are_judged_as_seldom_as_they_are_cheap(monkeypatch):
         return v
 
     J = long_objective(GRU(1, 1, 3), (40000,))
-    tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [rows.append], search.budget(J, 0, 400))
+    tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [rows.append], budget(J, 0, 400))
     assert not search.optimise(J, tracker, 0, 400, 0.0, 10**6, 0)
     parts_, taken, matrices = zip(*asked, strict=True)
     assert [len(s.data.u[0]) for s in parts_[::5]] == [4096, 16384, 40000] and parts_[-1] is J

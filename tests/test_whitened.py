@@ -11,6 +11,7 @@ from test_levenberg import record
 from zoo import quick_gru
 
 import rnn_control.search as search
+import rnn_control.stages as stages
 from rnn_control import GRU, REN, fit, fit_linear, start_linear
 from rnn_control.data import Experiment
 from rnn_control.kernel import Batch
@@ -92,7 +93,7 @@ def test_a_point_from_which_nothing_falls_is_the_end():
 
 @pytest.mark.parametrize("model, certificate", [(GRU(1, 1, 3), None), (REN(1, 1, 3, neurons=3), "delta_iss")])
 def test_larger_models_with_many_samples_for_each_parameter_are_searched_so(monkeypatch, model, certificate):
-    monkeypatch.setattr(search, "LARGEST", 10)
+    monkeypatch.setattr(stages, "LARGEST", 10)
     monkeypatch.setattr(search, "levenberg", None)
     options = dict(certificate=certificate, epochs=20, polish=400, washout=20, progress=False)
     result = fit(model, record(1200, 0), record(120, 1), **options)
@@ -101,8 +102,8 @@ def test_larger_models_with_many_samples_for_each_parameter_are_searched_so(monk
 
 
 def test_models_with_few_samples_for_each_parameter_are_not(monkeypatch):
-    monkeypatch.setattr(search, "LARGEST", 10)
+    monkeypatch.setattr(stages, "LARGEST", 10)
     few, model = record(200, 0), GRU(1, 1, 4)
-    assert not search.goes_deep(objective(model))
+    assert not stages.goes_deep(objective(model))
     monkeypatch.setattr(search, "whitened", None)
     fit(model, Experiment(few.u, few.y, few.dt), certificate=None, epochs=5, polish=20, progress=False)
