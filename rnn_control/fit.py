@@ -95,7 +95,8 @@ def fit(
     Levenberg-Marquardt, a tenth as many steps and a tenth of the patience, from the start that was given and from a
     linear model. So it does up to 5000 parameters where there are five samples for each, by L-BFGS in coordinates that
     a Gauss-Newton matrix gives. Records of 8192 samples and more: from the better of the two, without Adam, first on
-    4096 samples, then on four times as many, with half as many steps each time.
+    4096 samples, or as many as make five for each parameter, then on four times as many, with half as many steps each
+    time.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data); those that a
     linear start has larger than one count over their size in it.
     limits: least and largest value of trained parameters by their names, such as {"C": (0, np.inf)}, numbers or arrays
