@@ -94,7 +94,7 @@ def follow_drift(
     if found.interrupted or tracker.best is None:
         return found
     us, ys, washout = tracker.valid.us, tracker.valid.ys, tracker.valid.washout
-    given, best, level, records = found, found, np.zeros(model.nu), ramps[0].shape[1]
+    best, level, records = found, np.zeros(model.nu), ramps[0].shape[1]
     try:
         is_anew = False
         deepest = [] if tracker.deepest is None else [tracker.deepest]
@@ -112,7 +112,7 @@ def follow_drift(
                 level = level + level_of(kernel, model, us, ys, washout)
             loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
             found, is_anew = search(drifting, loaded, *length, found.tracker.rows), False
-            least = (GAIN if best is given else 1.0) * best.tracker.best_error
+            least = (GAIN if best.objective.model is model else 1.0) * best.tracker.best_error
             if found.tracker.best_error < least and (us or not fails_alone(found, kernel, model, data, ramps)):
                 best = found
             if found.interrupted or found.tracker.best is None:
@@ -120,13 +120,6 @@ def follow_drift(
             found.objective.load(found.tracker.best)
     except KeyboardInterrupt:
         found = found._replace(interrupted=True)
-    is_free = given.objective.property is None
-    if best is given and is_free and not found.interrupted and remembers(given.objective, tracker.best):
-        warnings.warn(
-            "the initial states of this model still show after a quarter of the records: without a certificate it may "
-            "have several rest points, and come to a wrong one on other records; ask for a certificate, or take a REN",
-            stacklevel=3,
-        )
     best.tracker.rows = found.tracker.rows
     return best._replace(interrupted=found.interrupted)
 

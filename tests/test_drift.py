@@ -1,14 +1,12 @@
 """A load that nobody recorded and that drifts: found in the residuals, measured, and not part of the model."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 
 import rnn_control.drift as drift
-from rnn_control import GRU, REN, Experiment, fit
+from rnn_control import GRU, Experiment, fit
 from rnn_control.drift import Drifting
 from rnn_control.kernel import make_kernel
 from rnn_control.simulate import simulate
@@ -61,14 +59,15 @@ def test_model_stands_for_the_load_of_the_validation_part():
     assert_allclose(found.history["valid"][found.best_iteration], np.nanmin(found.history["valid"]))
 
 
-def test_free_models_that_remember_how_they_began_are_named(monkeypatch):
-    monkeypatch.setattr(drift, "remembers", lambda objective, v: True)
-    train = experiment(record(400, 0.0, 0))
-    with pytest.warns(UserWarning, match="several rest points"):
-        fit(GRU(1, 1, 2), train, **SHORT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        fit(REN(1, 1, 2), train, **SHORT | dict(certificate="delta_iss"))
+def test_a_model_that_is_lost_without_its_load_is_not_taken(monkeypatch):
+    train, asked = experiment(record(800, np.linspace(-0.15, 0.15, 800), 0)), []
+    monkeypatch.setattr(drift, "LARGEST_ERROR", 1e-3)
+    monkeypatch.setattr(drift, "drifts", lambda *given: True)
+    judged = drift.fails_alone
+    monkeypatch.setattr(drift, "fails_alone", lambda *given: asked.append(judged(*given)) or asked[-1])
+    with pytest.warns(UserWarning, match="seen without proof"):  # by the search with a load
+        assert fit(GRU(1, 1, 2), train, **SHORT).drift is None
+    assert asked == [True]
 
 
 def test_every_record_has_its_own_drift():
