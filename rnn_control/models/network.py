@@ -42,8 +42,8 @@ class Network(Model):
         models = {name: block[1] for name, block in blocks.items()}
         writes = {name: [*block[2]] for name, block in blocks.items()}
         # lists, because files do not keep the order of a dict
-        blocks_ = [dict(name=k, reads=reads[k], writes=writes[k]) for k in models]
-        config = dict(inputs=[*inputs], blocks=blocks_, outputs=[*outputs])
+        declared = [dict(name=k, reads=reads[k], writes=writes[k]) for k in models]
+        config = dict(inputs=[*inputs], blocks=declared, outputs=[*outputs])
         super().__init__(len(inputs), len(outputs), sum(m.nx for m in models.values()), config)
         for k, m in models.items():
             if (len(reads[k]), len(writes[k])) != (m.nu, m.ny):

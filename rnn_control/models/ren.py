@@ -145,9 +145,10 @@ class REN(EquilibriumNetwork):
     `size` is nx, `neurons` the number of tanh (default: twice the size); rate: decay per sample, or settling: seconds
     after which 98 % are forgotten, with dt in seconds. By default 0.99, which `fit` of the model itself, not of a
     network that has it for a part, moves to half as far from one as the records' slowest mode is, or a thirtieth as far
-    if that swings, where that is nearer to one; what is saved, not the state_dict, tells the rate. An oscillator whose
-    stiffness varies needs that, for one P proves every stiffness: the Silverbox's modes keep 0.965 a sample, and the
-    error is 0.97 mV with 0.99, 0.51 with 0.999 (its first test part, six states). `certify` may find a better rate.
+    if that swings, where that is nearer to one (modes beyond 0.999 count as 0.999); what is saved, not the state_dict,
+    tells the rate. An oscillator whose stiffness varies needs that, for one P proves every stiffness: the Silverbox's
+    modes keep 0.965 a sample, and the error is 0.97 mV with 0.99, 0.51 with 0.999 (its first test part, six states).
+    `certify` may find a better rate.
     `start_from` is the right inverse of theta.
     """
 
