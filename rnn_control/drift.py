@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .data import Experiment
-from .initial import initial_state
+from .initial import initial_state, mean_state
 from .judge import mean_error
 from .kernel import Batch, Kernel
 from .model import Model, Params
@@ -109,7 +109,8 @@ def follow_drift(
         drifting = Drifting(model, records)
         for part in ROUNDS if us else ROUNDS[-1:]:
             if us and not is_anew:
-                level = level + level_of(kernel, model, us, ys, washout)
+                centre = tracker.valid.mean_state(found.objective, v)
+                level = level + level_of(kernel, model, us, ys, washout, centre)
             loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
             found, is_anew = search(drifting, loaded, *length, found.tracker.rows), False
             least = (GAIN if best.objective.model is model else 1.0) * best.tracker.best_error
@@ -117,7 +118,8 @@ def follow_drift(
                 best = found
             if found.interrupted or found.tracker.best is None:
                 break
-            found.objective.load(found.tracker.best)
+            v = found.tracker.best
+            found.objective.load(v)
     except KeyboardInterrupt:
         found = found._replace(interrupted=True)
     best.tracker.rows = found.tracker.rows
@@ -169,7 +171,8 @@ def remembers(objective: Objective, v: np.ndarray) -> bool:
     """Whether the initial states still show, after a quarter of the records, by more than the residuals."""
     objective.load(v)
     p, x0, data = objective.model.theta(), objective.initial_states(v), objective.data
-    runs, still = (objective.kernel.simulate(p, start, data.u) for start in (x0, 0 * x0))
+    mean = mean_state(objective.kernel, objective.model, data.u, x0)
+    runs, still = (objective.kernel.simulate(p, start, data.u) for start in (x0, 0 * x0 + mean))
     memory, residual, total = 0.0, 0.0, 0.0
     for y, w, (_, yhat), (_, rest) in zip(data.y, objective.seen, runs, still, strict=True):
         late = w * (np.arange(len(y)) >= len(y) // 4)[:, None]
@@ -214,15 +217,20 @@ def independent(residual: np.ndarray) -> float:
     return residual.size * (1 - rho) / (1 + max(rho, 0.0))
 
 
-def level_of(kernel: Kernel, model: Model, us, ys, washout: int, iterations: int = 4) -> np.ndarray:
-    """The constant load (nu,) that explains records best, by Gauss-Newton; initial states from their first samples."""
+def level_of(kernel: Kernel, model: Model, us, ys, washout: int, centre: np.ndarray, iterations=4) -> np.ndarray:
+    """The constant load (nu,) that explains records best, by Gauss-Newton; initial states from their first samples.
+
+    centre: around which those are looked for.
+    """
     nu = us[0].shape[1]
     level, p = np.zeros(nu), model.theta()
     seen = np.concatenate([np.isfinite(y) & (np.arange(len(y)) >= washout)[:, None] for y in ys])
 
     def residual(load):
-        starts = [initial_state(kernel, model, (u + load)[:washout], y[:washout]) for u, y in zip(us, ys, strict=True)]
-        runs = kernel.simulate(p, np.stack(starts), [u + load for u in us])
+        loaded = [u + load for u in us]
+        first = ((u[:washout], y[:washout]) for u, y in zip(loaded, ys, strict=True))
+        starts = [initial_state(kernel, model, u, y, None, centre) for u, y in first]
+        runs = kernel.simulate(p, np.stack(starts), loaded)
         return np.concatenate([y - yhat for y, (_, yhat) in zip(ys, runs, strict=True)])[seen]
 
     for _ in range(iterations):

@@ -31,7 +31,9 @@ class IdentifiedModel:
     model: normalised equations; scaler: u to [-1, 1] and y to zero mean and unit deviation; dt in s; `info`: where it
     comes from (data fingerprint, seed, certificate asked for, package version). residual (ny,): deviations of what the
     free run leaves unexplained, in units of y; initial states are estimated with the weights 1 / residual^2 of the
-    outputs, all alike without.
+    outputs, all alike without. x_mean (nx,): mean of the normalised states over the training records, where runs begin
+    and around which initial states are looked for; None: the origin. A model that is not deltaISS may have other rest
+    points than the one that the records showed.
     """
 
     model: Model
@@ -43,15 +45,21 @@ class IdentifiedModel:
     y_units: tuple[str, ...]
     info: dict[str, Any] = field(default_factory=dict)
     residual: np.ndarray | None = None
+    x_mean: np.ndarray | None = None
+
+    @property
+    def x0(self) -> np.ndarray:
+        """Where runs begin that are told no initial state, (nx,): x_mean."""
+        return np.zeros(self.model.nx) if self.x_mean is None else self.x_mean
 
     def simulate(self, u: np.ndarray, x0: np.ndarray | None = None) -> np.ndarray:
-        """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default the origin."""
+        """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default x_mean."""
         return self.states(u, x0)[1]
 
     def states(self, u: np.ndarray, x0: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The states x(0) .. x(T), (T+1, nx), normalised, beside the outputs (T, ny) of `simulate`."""
         u = self._channels(u, self.model.nu, "u", self.u_names)
-        x0 = np.zeros(self.model.nx) if x0 is None else np.asarray(x0, float)
+        x0 = self.x0 if x0 is None else np.asarray(x0, float)
         if x0.shape != (self.model.nx,):
             raise ValueError(f"x0 has shape {x0.shape}; the model has nx = {self.model.nx} states")
         [(x, y)] = self._kernel.simulate(self.model.theta(), x0[None], [self.scaler.u_in(u)])
@@ -67,14 +75,14 @@ class IdentifiedModel:
         if len(u) != len(y):
             raise ValueError(f"u has {len(u)} samples, y has {len(y)}; they must be of one window")
         residual = None if self.residual is None else self.residual / self.scaler.y_std
-        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y), residual)
+        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y), residual, self.x_mean)
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> np.ndarray:
         """The present state after a past window: x at the sample that follows the last of u_past, y_past."""
         return self.states(u_past, self.initial_state(u_past, y_past))[0][-1]
 
     def predict(self, experiment: Experiment, washout: int = 50) -> list[np.ndarray]:
-        """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: the origin)."""
+        """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: x_mean)."""
         self._check(experiment)
         out = []
         for u, y in zip(experiment.us, experiment.ys, strict=True):
@@ -96,7 +104,7 @@ class IdentifiedModel:
         x_max = self.model.state_box(self.model.theta(), self.model.input_box()).detach().numpy()
         f, g = casadi_functions(self.model, self.scaler)
         return CasadiModel(
-            f, g, self.dt, np.zeros(self.model.nx), self.u_names, self.y_names, self.u_units, self.y_units,
+            f, g, self.dt, self.x0, self.u_names, self.y_names, self.u_units, self.y_units,
             self.scaler.u_mid - self.scaler.u_half, self.scaler.u_mid + self.scaler.u_half, x_max,
         )  # fmt: skip
 
@@ -131,7 +139,7 @@ class IdentifiedModel:
         header = dict(
             spec=self.model.spec(), equations=text._asdict(), scaler=self.scaler.to_dict(), dt=self.dt,
             u_names=self.u_names, y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
-            residual=None if self.residual is None else self.residual.tolist(),
+            **{k: None if v is None else v.tolist() for k, v in (("residual", self.residual), ("x_mean", self.x_mean))},
         )  # fmt: skip
         return write_model(path, header, {**self.model.state_dict(), **made})
 
@@ -146,9 +154,9 @@ class IdentifiedModel:
             raise ValueError(f"{path}: the weights do not fit the architecture in its header: {error}") from error
         cls._check_equations(path, model, header["equations"], state)
         labels = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
-        residual = None if header["residual"] is None else np.array(header["residual"])
+        seen = {k: None if header[k] is None else np.array(header[k]) for k in ("residual", "x_mean")}
         scaler = Scaler.from_dict(header["scaler"])
-        return cls(model, scaler, header["dt"], info=header["info"], residual=residual, **labels)
+        return cls(model, scaler, header["dt"], info=header["info"], **seen, **labels)
 
     @staticmethod
     def _check_equations(path, model: Model, stored: dict | None, state: dict[str, Tensor]):

@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 from .certify import is_proved
-from .initial import initial_state
+from .initial import initial_state, mean_state
 from .kernel import Kernel
 from .model import Model
 from .objective import Objective
@@ -34,7 +34,7 @@ class Validation:
     def __call__(self, objective: Objective, v: np.ndarray) -> float:
         if not self.us:
             return self.held_error(objective, v) if self.held else self.training_error(objective, v)
-        x0 = self.initial_states(self.kernel, self.model, self.us, self.ys, self.residual(objective, v))
+        x0 = self.initial_states(objective, v, self.kernel, self.model, self.us, self.ys)
         return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
 
     def error_on_records(self, outputs: list[np.ndarray]) -> float:
@@ -56,16 +56,21 @@ class Validation:
         found = root_mean_squares([y - yhat for y, (_, yhat) in zip(data.y, runs, strict=True)], data.w)
         return found if np.isfinite(found).all() else None
 
-    def initial_states(self, kernel: Kernel, model: Model, us, ys, residual: np.ndarray | None) -> np.ndarray:
+    def initial_states(self, objective: Objective, v: np.ndarray, kernel: Kernel, model: Model, us, ys) -> np.ndarray:
         """(records, nx)."""
-        w = self.washout
-        return np.stack([initial_state(kernel, model, u[:w], y[:w], residual) for u, y in zip(us, ys, strict=True)])
+        w, known = self.washout, (self.residual(objective, v), self.mean_state(objective, v))
+        return np.stack([initial_state(kernel, model, u[:w], y[:w], *known) for u, y in zip(us, ys, strict=True)])
+
+    def mean_state(self, objective: Objective, v: np.ndarray) -> np.ndarray:
+        """Of the training records, (nx,)."""
+        inputs = [u[:, : self.model.nu] for u in objective.data.u]
+        return mean_state(self.kernel, self.model, inputs, objective.initial_states(v))
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         kernel, model, data = objective.kernel, objective.model, objective.data
         is_own = objective.starts.is_own
         if is_own:
-            x0 = self.initial_states(kernel, model, data.u, data.y, self.residual(objective, v))
+            x0 = self.initial_states(objective, v, kernel, model, data.u, data.y)
         else:
             x0 = objective.initial_states(v)
         runs = kernel.simulate(model.theta(), x0, data.u)

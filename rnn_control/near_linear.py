@@ -29,7 +29,7 @@ def linear_of(model: Model, data: Batch) -> StateSpace | None:
     """
     few = next(parts(data), None)
     u, y, _ = few or data
-    largest = min(linear_states(model), LARGEST_OF_LONG) if few else min(model.nx, LARGEST_ORDER)
+    largest = min(model.nx, LARGEST_OF_LONG if few else LARGEST_ORDER)
     orders = [n for n in range(1, largest + 1) if allows(u, y, n)]
     if not isinstance(model, (*STARTS, EquilibriumNetwork)) or not orders:
         return None

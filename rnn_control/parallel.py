@@ -73,12 +73,12 @@ def free_runs(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float64,
 ) -> np.ndarray:
-    """Outputs (B, T, ny) for inputs u (B, T, nu) from x0 (B, nx; default: the origin), in physical units.
+    """Outputs (B, T, ny) for inputs u (B, T, nu) from x0 (B, nx; default: its x_mean), in physical units.
 
     What IdentifiedModel.simulate gives record by record, by `simulate_parallel` on the device, e.g. "cuda".
     """
     u = np.asarray(u, float)
-    starts = np.zeros((len(u), model.model.nx)) if x0 is None else np.asarray(x0, float)
+    starts = np.tile(model.x0, (len(u), 1)) if x0 is None else np.asarray(x0, float)
     check_shapes(model.model, True, starts.shape, u.shape)
     p = Params({k: v.detach().to(device, dtype) for k, v in model.model.theta().items()})
     x0_in, u_in = (torch.as_tensor(a, dtype=dtype, device=device) for a in (starts, model.scaler.u_in(u)))

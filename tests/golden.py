@@ -5,6 +5,7 @@ be typed in there.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnn_control.contract import contract
 from rnn_control.simulate import simulate
 
 DATA = Path(__file__).with_name("data")
-FOLDERS = (DATA, DATA / "schema2", DATA / "schema3")
+FOLDERS = (DATA, DATA / "schema2", DATA / "schema3", DATA / "schema4")
 """Of every schema of the files; the last is the present one."""
 
 
@@ -33,7 +34,7 @@ def write(kind: str):
         sys.exit(f"{path} is there already, and stays as it is")
     cell = randomised(ZOO[kind](2, 2, 4), 1, 0.2)
     contract(cell, "delta_iss", "weighted", 0.02)
-    model = identified(cell)
+    model = replace(identified(cell), residual=np.array([0.1, 0.2]), x_mean=np.linspace(-0.1, 0.1, cell.nx))
     model.save(path)
     path.with_suffix(".json").write_text(certify(model, method="weighted").to_json())
     print(f'    "{kind}": {outputs(model)},')

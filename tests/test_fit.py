@@ -52,6 +52,14 @@ def test_fit_recovers_a_known_system(train, valid):
     assert result.certificate.holds
 
 
+def test_mean_of_the_training_states_is_kept(train):
+    """Of a short record whole: that of the run that the residual is of."""
+    model = fit(start(), train, **QUICK).model
+    mean = model.states(train.u, model.initial_state(train.u, train.y))[0][:-1].mean(0)
+    assert_allclose(model.x_mean, mean, atol=0.02)
+    assert abs(model.x_mean).max() > 0.05
+
+
 @pytest.mark.parametrize("property", ["delta_iss", "iss", None])
 def test_model_that_is_kept_satisfies_its_certificate(train, valid, property):
     result = fit(start(), train, valid, certificate=property, **QUICK)

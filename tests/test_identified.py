@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
 from zoo import identified, inputs, quick_gru, randomised
 
-from rnn_control import ESN, GRU, Experiment, IdentifiedModel
+from rnn_control import ESN, GRU, Experiment, IdentifiedModel, Scaler
 from rnn_control.initial import PRIOR
 from rnn_control.model_file import SCHEMA, fingerprint
 from rnn_control.simulate import simulate
@@ -41,6 +41,30 @@ def test_simulation_in_physical_units_equals_scaling_by_hand(model):
 def test_record_of_the_model_itself_scores_full_marks(model, record):
     assert min(model.score(record).fit) > 99.99
     assert max(model.score(record, washout=0).rmse) < 1e-9
+
+
+@torch.no_grad()
+def two_rests() -> GRU:
+    """x2+ = x2 / 2 + tanh(2 x2) / 2, at rest at 0 and +-0.957; x1+ = tanh(x2 / 2) where u = 1, all but x1 where 0."""
+    cell = GRU(1, 1, 2)
+    for value in cell.parameters():
+        value.zero_()
+    cell.Ur[1, 1], cell.Ur[0, 1], cell.Wz[0], cell.bz[0], cell.C[0, 0] = 4.0, 1.0, -20.0, 10.0, 1.0
+    return cell
+
+
+def test_of_several_rest_points_that_of_the_training_records_is_taken(tmp_path):
+    """A window in which the outputs do not tell them apart, and a run without one; in CasADi and from a file, too."""
+    labels = dict(u_names=("u",), y_names=("y",), u_units=("",), y_units=("",))
+    home = IdentifiedModel(two_rests(), Scaler.none(1, 1), 1.0, **labels, x_mean=np.array([0.0, 0.9]))
+    lost = dataclasses.replace(home, x_mean=-home.x_mean)
+    u = np.repeat([0.0, 1.0], 60)[:, None]
+    record = Experiment(u, lost.simulate(u, np.array([0.0, 0.95])), 1.0, **labels)
+    for model in (home, IdentifiedModel.load(home.save(tmp_path / "model"))):
+        assert model.score(record).rmse[0] < 1e-3 < 0.1 < lost.score(record).rmse[0]
+        assert_allclose(model.simulate(u)[-1], record.y[-1], atol=1e-6)
+        assert_array_equal(model.to_casadi().x0, home.x_mean)
+        assert_array_equal(model.initial_state(u[:0], record.y[:0]), home.x_mean)
 
 
 def test_score_counts_only_samples_after_the_washout(model, record):

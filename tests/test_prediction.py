@@ -104,7 +104,7 @@ def test_one_step_error_is_not_led_astray_by_a_drift():
         train, steps = drifting(seed)[0], np.arange(5)
         model = fit(GRU(1, 1, 3, seed=1), train, certificate=None, horizon=horizon, epochs=30, polish=300,
                     progress=False, linear=None).model  # fmt: skip
-        response = model.simulate(np.repeat([-1.0, 1.0], 60)[:, None])[60:65, 0]
+        response = model.simulate(np.repeat([-1.0, 1.0], 60)[:, None], np.zeros(3))[60:65, 0]
         return np.abs(response - response[0] - 4.0 * np.tanh(2) * (1 - 0.8**steps)).max()
 
     one_step, free_run = (np.median([error(seed, horizon) for seed in range(8)]) for horizon in (1, None))
