@@ -153,10 +153,9 @@ class IdentifiedModel:
         except (TypeError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path}: the weights do not fit the architecture in its header: {error}") from error
         cls._check_equations(path, model, header["equations"], state)
-        labels = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
-        seen = {k: None if header[k] is None else np.array(header[k]) for k in ("residual", "x_mean")}
-        scaler = Scaler.from_dict(header["scaler"])
-        return cls(model, scaler, header["dt"], info=header["info"], **seen, **labels)
+        rest: dict[str, Any] = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
+        rest |= {k: None if header[k] is None else np.array(header[k]) for k in ("residual", "x_mean")}
+        return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **rest)
 
     @staticmethod
     def _check_equations(path, model: Model, stored: dict | None, state: dict[str, Tensor]):

@@ -18,8 +18,8 @@ PER_LINE = 4
 def to_c(model: IdentifiedModel, path: str | Path) -> Path:
     """Write NAME.c with NAME_f(x, u, x_next) and NAME_g(x, y); NAME is the file's name.
 
-    u and y in physical units, x normalised, started at zeros; call both once a sampling time: y(k) = g(x(k)), then
-    x(k+1) = f(x(k), u(k)). x_next may be x itself. No heap, no globals that change.
+    u and y in physical units, x normalised, started as the first lines of the file tell; call both once a sampling
+    time: y(k) = g(x(k)), then x(k+1) = f(x(k), u(k)). x_next may be x itself. No heap, no globals that change.
     """
     path = Path(path)
     return write_whole(path, c_source(model, identifier(path.stem)).encode())

@@ -16,7 +16,7 @@ FORMS = {
 
 
 def to_matlab(model: IdentifiedModel, path: str | Path) -> Path:
-    """Write NAME.m, [x_next, y] = NAME(x, u): u and y in physical units, x normalised and started at zeros(nx, 1).
+    """Write NAME.m, [x_next, y] = NAME(x, u): u and y in physical units, x normalised, started as its head tells.
 
     The weights are in the file. It is a StateFcn / OutputFcn for nlmpc and for extended Kalman filters.
     """

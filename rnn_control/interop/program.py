@@ -83,11 +83,12 @@ def describe(model: IdentifiedModel) -> list[str]:
         shown = ", ".join(f"{n} [{u or '-'}]" for n, u in zip(names, units, strict=True))
         return re.sub(r"[\r\n]|\*/|/\*", " ", shown)
 
+    start = model.x0.tolist()
     return [
         f"{model.model.kind}, written by rnn_control; once every {model.dt:g} s: y = g(x), then x = f(x, u)",
         f"u: {channels(model.u_names, model.u_units)}",
         f"y: {channels(model.y_names, model.y_units)}",
-        f"x: {model.model.nx} states without unit, to start from zeros or from an observer",
+        f"x: {model.model.nx} states without unit, to start from an observer or ({', '.join(map(repr, start))})",
     ]
 
 
