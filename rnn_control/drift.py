@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .data import Experiment
-from .initial import initial_state, mean_state
+from .initial import Visited, initial_state
 from .judge import mean_error
 from .kernel import Batch, Kernel
 from .model import Model, Params
@@ -109,8 +109,8 @@ def follow_drift(
         drifting = Drifting(model, records)
         for part in ROUNDS if us else ROUNDS[-1:]:
             if us and not is_anew:
-                centre = tracker.valid.mean_state(found.objective, v)
-                level = level + level_of(kernel, model, us, ys, washout, centre)
+                _, visited = tracker.valid.seen(found.objective, v)
+                level = level + level_of(kernel, model, us, ys, washout, visited)
             loaded, length = with_load(data, ramps, level), (epochs if is_anew else 0, int(part * polish))
             found, is_anew = search(drifting, loaded, *length, found.tracker.rows), False
             least = (GAIN if best.objective.model is model else 1.0) * best.tracker.best_error
@@ -171,8 +171,8 @@ def remembers(objective: Objective, v: np.ndarray) -> bool:
     """Whether the initial states still show, after a quarter of the records, by more than the residuals."""
     objective.load(v)
     p, x0, data = objective.model.theta(), objective.initial_states(v), objective.data
-    mean = mean_state(objective.kernel, objective.model, data.u, x0)
-    runs, still = (objective.kernel.simulate(p, start, data.u) for start in (x0, 0 * x0 + mean))
+    runs = objective.kernel.simulate(p, x0, data.u)
+    still = objective.kernel.simulate(p, 0 * x0 + Visited.by(runs).mean, data.u)
     memory, residual, total = 0.0, 0.0, 0.0
     for y, w, (_, yhat), (_, rest) in zip(data.y, objective.seen, runs, still, strict=True):
         late = w * (np.arange(len(y)) >= len(y) // 4)[:, None]
@@ -217,11 +217,8 @@ def independent(residual: np.ndarray) -> float:
     return residual.size * (1 - rho) / (1 + max(rho, 0.0))
 
 
-def level_of(kernel: Kernel, model: Model, us, ys, washout: int, centre: np.ndarray, iterations=4) -> np.ndarray:
-    """The constant load (nu,) that explains records best, by Gauss-Newton; initial states from their first samples.
-
-    centre: around which those are looked for.
-    """
+def level_of(kernel: Kernel, model: Model, us, ys, washout: int, visited: Visited, iterations=4) -> np.ndarray:
+    """The constant load (nu,) that explains records best, by Gauss-Newton; initial states from their first samples."""
     nu = us[0].shape[1]
     level, p = np.zeros(nu), model.theta()
     seen = np.concatenate([np.isfinite(y) & (np.arange(len(y)) >= washout)[:, None] for y in ys])
@@ -229,7 +226,7 @@ def level_of(kernel: Kernel, model: Model, us, ys, washout: int, centre: np.ndar
     def residual(load):
         loaded = [u + load for u in us]
         first = ((u[:washout], y[:washout]) for u, y in zip(loaded, ys, strict=True))
-        starts = [initial_state(kernel, model, u, y, None, centre) for u, y in first]
+        starts = [initial_state(kernel, model, u, y, None, visited) for u, y in first]
         runs = kernel.simulate(p, np.stack(starts), loaded)
         return np.concatenate([y - yhat for y, (_, yhat) in zip(ys, runs, strict=True)])[seen]
 

@@ -204,14 +204,14 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
             f"{len(tracker.rows)} iterations; train longer, sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
-    drift, x_mean = warn_of_drift(objective.model, scaler, train), tracker.valid.mean_state(objective, tracker.best)
+    drift, (_, visited) = warn_of_drift(objective.model, scaler, train), tracker.valid.seen(objective, tracker.best)
     objective.model = objective.model.plain()
     if certificate is not None:
         # judged during training with the trained weights of the norm; a user's check starts from none
         contract(objective.model, certificate, objective.method, 1e-8)
     info: dict[str, Any] = dict(seed=seed, data=train.fingerprint(), certificate=certificate, version=_version())
     labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
-    identified = IdentifiedModel(objective.model, scaler, info=info, x_mean=x_mean, **labels)
+    identified = IdentifiedModel(objective.model, scaler, info=info, visited=visited, **labels)
     identified = replace(identified, residual=unexplained(train.ys, identified.predict(train)))
     proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))

@@ -14,7 +14,7 @@ from torch import Tensor
 from .data import Experiment
 from .equations import equations
 from .export import CasadiModel, casadi_functions
-from .initial import initial_state
+from .initial import Visited, initial_state
 from .kernel import Kernel, make_kernel
 from .metrics import Score, score
 from .model import Model
@@ -31,9 +31,8 @@ class IdentifiedModel:
     model: normalised equations; scaler: u to [-1, 1] and y to zero mean and unit deviation; dt in s; `info`: where it
     comes from (data fingerprint, seed, certificate asked for, package version). residual (ny,): deviations of what the
     free run leaves unexplained, in units of y; initial states are estimated with the weights 1 / residual^2 of the
-    outputs, all alike without. x_mean (nx,): mean of the normalised states over the training records, where runs begin
-    and around which initial states are looked for; None: the origin. A model that is not deltaISS may have other rest
-    points than the one that the records showed.
+    outputs, all alike without. visited: mean and deviation of the normalised states over the training records; runs
+    begin at the mean, and initial states are looked for around it. None: the origin.
     """
 
     model: Model
@@ -45,15 +44,15 @@ class IdentifiedModel:
     y_units: tuple[str, ...]
     info: dict[str, Any] = field(default_factory=dict)
     residual: np.ndarray | None = None
-    x_mean: np.ndarray | None = None
+    visited: Visited | None = None
 
     @property
     def x0(self) -> np.ndarray:
-        """Where runs begin that are told no initial state, (nx,): x_mean."""
-        return np.zeros(self.model.nx) if self.x_mean is None else self.x_mean
+        """Where runs begin that are told no initial state, (nx,): the mean of the states over the training records."""
+        return np.zeros(self.model.nx) if self.visited is None else self.visited.mean
 
     def simulate(self, u: np.ndarray, x0: np.ndarray | None = None) -> np.ndarray:
-        """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default x_mean."""
+        """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default the model's x0."""
         return self.states(u, x0)[1]
 
     def states(self, u: np.ndarray, x0: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -75,14 +74,14 @@ class IdentifiedModel:
         if len(u) != len(y):
             raise ValueError(f"u has {len(u)} samples, y has {len(y)}; they must be of one window")
         residual = None if self.residual is None else self.residual / self.scaler.y_std
-        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y), residual, self.x_mean)
+        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y), residual, self.visited)
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> np.ndarray:
         """The present state after a past window: x at the sample that follows the last of u_past, y_past."""
         return self.states(u_past, self.initial_state(u_past, y_past))[0][-1]
 
     def predict(self, experiment: Experiment, washout: int = 50) -> list[np.ndarray]:
-        """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: x_mean)."""
+        """Free-run outputs on every record; x(0) is estimated from its first `washout` samples (0: the model's x0)."""
         self._check(experiment)
         out = []
         for u, y in zip(experiment.us, experiment.ys, strict=True):
@@ -139,7 +138,8 @@ class IdentifiedModel:
         header = dict(
             spec=self.model.spec(), equations=text._asdict(), scaler=self.scaler.to_dict(), dt=self.dt,
             u_names=self.u_names, y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
-            **{k: None if v is None else v.tolist() for k, v in (("residual", self.residual), ("x_mean", self.x_mean))},
+            residual=None if self.residual is None else self.residual.tolist(),
+            visited=None if self.visited is None else [part.tolist() for part in self.visited],
         )  # fmt: skip
         return write_model(path, header, {**self.model.state_dict(), **made})
 
@@ -154,7 +154,8 @@ class IdentifiedModel:
             raise ValueError(f"{path}: the weights do not fit the architecture in its header: {error}") from error
         cls._check_equations(path, model, header["equations"], state)
         rest: dict[str, Any] = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
-        rest |= {k: None if header[k] is None else np.array(header[k]) for k in ("residual", "x_mean")}
+        rest["residual"] = None if header["residual"] is None else np.array(header["residual"])
+        rest["visited"] = None if header["visited"] is None else Visited(*map(np.array, header["visited"]))
         return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **rest)
 
     @staticmethod

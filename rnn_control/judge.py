@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 from .certify import is_proved
-from .initial import initial_state, mean_state
+from .initial import Visited, initial_state
 from .kernel import Kernel
 from .model import Model
 from .objective import Objective
@@ -46,25 +46,21 @@ class Validation:
         known = ~np.isnan(measured)
         return mean_error([np.where(known, error, 0.0)], [known.astype(float)])
 
-    def residual(self, objective: Objective, v: np.ndarray) -> np.ndarray | None:
-        """What v leaves unexplained of each output of the training records, (ny,); one output needs no weight."""
-        if self.model.ny == 1:
-            return None
+    def seen(self, objective: Objective, v: np.ndarray) -> tuple[np.ndarray | None, Visited]:
+        """What v leaves unexplained of each output of the training records, (ny,), and where it takes the states.
+
+        None for one output, which needs no weight.
+        """
         data = objective.data
         inputs = [u[:, : self.model.nu] for u in data.u]
         runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), inputs)
         found = root_mean_squares([y - yhat for y, (_, yhat) in zip(data.y, runs, strict=True)], data.w)
-        return found if np.isfinite(found).all() else None
+        return found if self.model.ny > 1 and np.isfinite(found).all() else None, Visited.by(runs)
 
     def initial_states(self, objective: Objective, v: np.ndarray, kernel: Kernel, model: Model, us, ys) -> np.ndarray:
         """(records, nx)."""
-        w, known = self.washout, (self.residual(objective, v), self.mean_state(objective, v))
-        return np.stack([initial_state(kernel, model, u[:w], y[:w], *known) for u, y in zip(us, ys, strict=True)])
-
-    def mean_state(self, objective: Objective, v: np.ndarray) -> np.ndarray:
-        """Of the training records, (nx,)."""
-        inputs = [u[:, : self.model.nu] for u in objective.data.u]
-        return mean_state(self.kernel, self.model, inputs, objective.initial_states(v))
+        w, seen = self.washout, self.seen(objective, v)
+        return np.stack([initial_state(kernel, model, u[:w], y[:w], *seen) for u, y in zip(us, ys, strict=True)])
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         kernel, model, data = objective.kernel, objective.model, objective.data

@@ -73,7 +73,7 @@ def free_runs(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float64,
 ) -> np.ndarray:
-    """Outputs (B, T, ny) for inputs u (B, T, nu) from x0 (B, nx; default: its x_mean), in physical units.
+    """Outputs (B, T, ny) for inputs u (B, T, nu) from x0 (B, nx; default: its own x0), in physical units.
 
     What IdentifiedModel.simulate gives record by record, by `simulate_parallel` on the device, e.g. "cuda".
     """

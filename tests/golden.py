@@ -14,6 +14,7 @@ from zoo import ZOO, identified, inputs, randomised
 
 from rnn_control import IdentifiedModel, certify
 from rnn_control.contract import contract
+from rnn_control.initial import Visited
 from rnn_control.simulate import simulate
 
 DATA = Path(__file__).with_name("data")
@@ -34,7 +35,8 @@ def write(kind: str):
         sys.exit(f"{path} is there already, and stays as it is")
     cell = randomised(ZOO[kind](2, 2, 4), 1, 0.2)
     contract(cell, "delta_iss", "weighted", 0.02)
-    model = replace(identified(cell), residual=np.array([0.1, 0.2]), x_mean=np.linspace(-0.1, 0.1, cell.nx))
+    visited = Visited(np.linspace(-0.1, 0.1, cell.nx), np.linspace(0.1, 0.2, cell.nx))
+    model = replace(identified(cell), residual=np.array([0.1, 0.2]), visited=visited)
     model.save(path)
     path.with_suffix(".json").write_text(certify(model, method="weighted").to_json())
     print(f'    "{kind}": {outputs(model)},')

@@ -52,12 +52,13 @@ def test_fit_recovers_a_known_system(train, valid):
     assert result.certificate.holds
 
 
-def test_mean_of_the_training_states_is_kept(train):
+def test_where_the_training_took_the_states_is_kept(train):
     """Of a short record whole: that of the run that the residual is of."""
     model = fit(start(), train, **QUICK).model
-    mean = model.states(train.u, model.initial_state(train.u, train.y))[0][:-1].mean(0)
-    assert_allclose(model.x_mean, mean, atol=0.02)
-    assert abs(model.x_mean).max() > 0.05
+    states = model.states(train.u, model.initial_state(train.u, train.y))[0][:-1]
+    assert_allclose(model.visited.mean, states.mean(0), atol=0.02)
+    assert_allclose(model.visited.std, states.std(0), atol=0.02)
+    assert abs(model.visited.mean).max() > 0.05 < model.visited.std.max()
 
 
 @pytest.mark.parametrize("property", ["delta_iss", "iss", None])

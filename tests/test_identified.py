@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 from zoo import identified, inputs, quick_gru, randomised
 
 from rnn_control import ESN, GRU, Experiment, IdentifiedModel, Scaler
-from rnn_control.initial import PRIOR
+from rnn_control.initial import PRIOR, Visited
 from rnn_control.model_file import SCHEMA, fingerprint
 from rnn_control.simulate import simulate
 
@@ -56,15 +56,17 @@ def two_rests() -> GRU:
 def test_of_several_rest_points_that_of_the_training_records_is_taken(tmp_path):
     """A window in which the outputs do not tell them apart, and a run without one; in CasADi and from a file, too."""
     labels = dict(u_names=("u",), y_names=("y",), u_units=("",), y_units=("",))
-    home = IdentifiedModel(two_rests(), Scaler.none(1, 1), 1.0, **labels, x_mean=np.array([0.0, 0.9]))
-    lost = dataclasses.replace(home, x_mean=-home.x_mean)
+    home = IdentifiedModel(
+        two_rests(), Scaler.none(1, 1), 1.0, **labels, visited=Visited(np.array([0.0, 0.9]), np.full(2, 0.1))
+    )
+    lost = dataclasses.replace(home, visited=Visited(-home.x0, np.full(2, 0.1)))
     u = np.repeat([0.0, 1.0], 60)[:, None]
     record = Experiment(u, lost.simulate(u, np.array([0.0, 0.95])), 1.0, **labels)
     for model in (home, IdentifiedModel.load(home.save(tmp_path / "model"))):
         assert model.score(record).rmse[0] < 1e-3 < 0.1 < lost.score(record).rmse[0]
         assert_allclose(model.simulate(u)[-1], record.y[-1], atol=1e-6)
-        assert_array_equal(model.to_casadi().x0, home.x_mean)
-        assert_array_equal(model.initial_state(u[:0], record.y[:0]), home.x_mean)
+        assert_array_equal(model.to_casadi().x0, home.x0)
+        assert_array_equal(model.initial_state(u[:0], record.y[:0]), home.x0)
 
 
 def test_score_counts_only_samples_after_the_washout(model, record):
@@ -175,7 +177,7 @@ def test_tampered_byte_is_noticed(model, tmp_path, place):
     data = bytearray(path.read_bytes())
     data[int(place * len(data))] ^= 0x11
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="changed after|whole safetensors|no rnn_control model"):
+    with pytest.raises(ValueError, match="changed after|whole safetensors|no rnn_control model|has schema"):
         IdentifiedModel.load(path)
 
 
