@@ -172,7 +172,8 @@ def remembers(objective: Objective, v: np.ndarray) -> bool:
     objective.load(v)
     p, x0, data = objective.model.theta(), objective.initial_states(v), objective.data
     runs = objective.kernel.simulate(p, x0, data.u)
-    still = objective.kernel.simulate(p, 0 * x0 + Visited.by(runs).mean, data.u)
+    visited = Visited.by(runs)
+    still = objective.kernel.simulate(p, 0 * x0 + (0 if visited is None else visited.mean), data.u)
     memory, residual, total = 0.0, 0.0, 0.0
     for y, w, (_, yhat), (_, rest) in zip(data.y, objective.seen, runs, still, strict=True):
         late = w * (np.arange(len(y)) >= len(y) // 4)[:, None]
@@ -217,7 +218,7 @@ def independent(residual: np.ndarray) -> float:
     return residual.size * (1 - rho) / (1 + max(rho, 0.0))
 
 
-def level_of(kernel: Kernel, model: Model, us, ys, washout: int, visited: Visited, iterations=4) -> np.ndarray:
+def level_of(kernel: Kernel, model: Model, us, ys, washout: int, visited: Visited | None, iterations=4) -> np.ndarray:
     """The constant load (nu,) that explains records best, by Gauss-Newton; initial states from their first samples."""
     nu = us[0].shape[1]
     level, p = np.zeros(nu), model.theta()

@@ -31,8 +31,8 @@ class IdentifiedModel:
     model: normalised equations; scaler: u to [-1, 1] and y to zero mean and unit deviation; dt in s; `info`: where it
     comes from (data fingerprint, seed, certificate asked for, package version). residual (ny,): deviations of what the
     free run leaves unexplained, in units of y; initial states are estimated with the weights 1 / residual^2 of the
-    outputs, all alike without. visited: mean and deviation of the normalised states over the training records; runs
-    begin at the mean, and initial states are looked for around it. None: the origin.
+    outputs, all alike without. visited: mean and spread of the normalised states over the training records; runs begin
+    at the mean, and initial states are looked for around it. None: the origin.
     """
 
     model: Model
@@ -103,7 +103,7 @@ class IdentifiedModel:
         x_max = self.model.state_box(self.model.theta(), self.model.input_box()).detach().numpy()
         f, g = casadi_functions(self.model, self.scaler)
         return CasadiModel(
-            f, g, self.dt, self.x0, self.u_names, self.y_names, self.u_units, self.y_units,
+            f, g, self.dt, np.clip(self.x0, -x_max, x_max), self.u_names, self.y_names, self.u_units, self.y_units,
             self.scaler.u_mid - self.scaler.u_half, self.scaler.u_mid + self.scaler.u_half, x_max,
         )  # fmt: skip
 
@@ -139,7 +139,7 @@ class IdentifiedModel:
             spec=self.model.spec(), equations=text._asdict(), scaler=self.scaler.to_dict(), dt=self.dt,
             u_names=self.u_names, y_names=self.y_names, u_units=self.u_units, y_units=self.y_units, info=self.info,
             residual=None if self.residual is None else self.residual.tolist(),
-            visited=None if self.visited is None else [part.tolist() for part in self.visited],
+            visited=None if self.visited is None else [self.visited.mean.tolist(), self.visited.spread],
         )  # fmt: skip
         return write_model(path, header, {**self.model.state_dict(), **made})
 
@@ -155,7 +155,10 @@ class IdentifiedModel:
         cls._check_equations(path, model, header["equations"], state)
         rest: dict[str, Any] = {k: tuple(header[k]) for k in ("u_names", "y_names", "u_units", "y_units")}
         rest["residual"] = None if header["residual"] is None else np.array(header["residual"])
-        rest["visited"] = None if header["visited"] is None else Visited(*map(np.array, header["visited"]))
+        try:
+            rest["visited"] = None if header["visited"] is None else Visited.read(header["visited"], model.nx)
+        except (TypeError, IndexError, ValueError) as error:
+            raise ValueError(f"{path}: where its runs begin cannot be read: {error}") from error
         return cls(model, Scaler.from_dict(header["scaler"]), header["dt"], info=header["info"], **rest)
 
     @staticmethod

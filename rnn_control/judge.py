@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 from .certify import is_proved
-from .initial import Visited, initial_state
+from .initial import RECORDS, Visited, initial_state
 from .kernel import Kernel
 from .model import Model
 from .objective import Objective
@@ -46,16 +46,14 @@ class Validation:
         known = ~np.isnan(measured)
         return mean_error([np.where(known, error, 0.0)], [known.astype(float)])
 
-    def seen(self, objective: Objective, v: np.ndarray) -> tuple[np.ndarray | None, Visited]:
-        """What v leaves unexplained of each output of the training records, (ny,), and where it takes the states.
-
-        None for one output, which needs no weight.
-        """
-        data = objective.data
-        inputs = [u[:, : self.model.nu] for u in data.u]
-        runs = self.kernel.simulate(self.model.theta(), objective.initial_states(v), inputs)
-        found = root_mean_squares([y - yhat for y, (_, yhat) in zip(data.y, runs, strict=True)], data.w)
-        return found if self.model.ny > 1 and np.isfinite(found).all() else None, Visited.by(runs)
+    def seen(self, objective: Objective, v: np.ndarray) -> tuple[np.ndarray | None, Visited | None]:
+        """What v leaves unexplained of each output of the training records, (ny,), and where it takes the states."""
+        x0 = objective.initial_states(v)
+        some = range(0, len(x0), -(-len(x0) // RECORDS))
+        u, y, w = ([part[i] for i in some] for part in objective.data)
+        runs = self.kernel.simulate(self.model.theta(), x0[some], [a[:, : self.model.nu] for a in u])
+        found = root_mean_squares([a - yhat for a, (_, yhat) in zip(y, runs, strict=True)], w)
+        return found if np.isfinite(found).all() else None, Visited.by(runs)
 
     def initial_states(self, objective: Objective, v: np.ndarray, kernel: Kernel, model: Model, us, ys) -> np.ndarray:
         """(records, nx)."""

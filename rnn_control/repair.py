@@ -68,7 +68,9 @@ def _tried(model, plain: Model, property, rate, method, rigorous, factor: float)
     named = dict(shrunk.named_parameters()) | dict(shrunk.named_buffers())
     for name in shrunk.recurrent:
         named[name].mul_(factor)
-    whole = dataclasses.replace(model, model=shrunk) if isinstance(model, IdentifiedModel) else shrunk
+    whole: Model | IdentifiedModel = shrunk
+    if isinstance(model, IdentifiedModel):  # the states of another model go elsewhere than the training took them
+        whole = dataclasses.replace(model, model=shrunk, visited=model.visited if factor == 1 else None)
     certificate = certify(whole, property, method, rigorous=rigorous)
     is_enough = certificate.holds and certificate.rate <= rate
     return Repaired(whole, factor, certificate) if is_enough else None

@@ -113,12 +113,12 @@ def _points(nu: int, rng) -> np.ndarray:
 def _rest(model: IdentifiedModel, u: np.ndarray, rng, longest: int) -> tuple[np.ndarray, np.ndarray]:
     """States (STARTS, P, nx) after a long time at inputs u (P, nu), normalised, and what they still move (STARTS, P).
 
-    The first start is the origin, the others are corners of the state box.
+    The first start is where runs of the model begin, the others are corners of the state box.
     """
     cell = model.model
     p = cell.theta()
     box = torch.nan_to_num(cell.state_box(p, cell.input_box()), nan=WIDE, posinf=WIDE).numpy()
-    starts = box * np.vstack([np.zeros((1, cell.nx)), rng.choice([-1.0, 1.0], (STARTS - 1, cell.nx))])
+    starts = np.vstack([model.x0, box * rng.choice([-1.0, 1.0], (STARTS - 1, cell.nx))])
     x = torch.from_numpy(np.repeat(starts, len(u), axis=0).T.copy())
     held = torch.from_numpy(np.tile(u, (STARTS, 1)).T.copy())
     moved = torch.zeros(x.shape[1])

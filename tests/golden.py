@@ -35,7 +35,7 @@ def write(kind: str):
         sys.exit(f"{path} is there already, and stays as it is")
     cell = randomised(ZOO[kind](2, 2, 4), 1, 0.2)
     contract(cell, "delta_iss", "weighted", 0.02)
-    visited = Visited(np.linspace(-0.1, 0.1, cell.nx), np.linspace(0.1, 0.2, cell.nx))
+    visited = Visited(np.linspace(-0.1, 0.1, cell.nx), 0.2)
     model = replace(identified(cell), residual=np.array([0.1, 0.2]), visited=visited)
     model.save(path)
     path.with_suffix(".json").write_text(certify(model, method="weighted").to_json())

@@ -57,8 +57,8 @@ def test_where_the_training_took_the_states_is_kept(train):
     model = fit(start(), train, **QUICK).model
     states = model.states(train.u, model.initial_state(train.u, train.y))[0][:-1]
     assert_allclose(model.visited.mean, states.mean(0), atol=0.02)
-    assert_allclose(model.visited.std, states.std(0), atol=0.02)
-    assert abs(model.visited.mean).max() > 0.05 < model.visited.std.max()
+    assert_allclose(model.visited.spread, states.std(0).max(), atol=0.02)
+    assert abs(model.visited.mean).max() > 0.05 < model.visited.spread
 
 
 @pytest.mark.parametrize("property", ["delta_iss", "iss", None])
@@ -87,7 +87,8 @@ def test_best_iterate_by_validation_is_the_one_returned(train, valid):
     certified = np.where(result.history["residual"] < 0, result.history["valid"], np.inf)
     assert result.best_iteration == np.argmin(certified)
     score = result.model.score(valid, washout=10)
-    assert_allclose(1 - score.fit[0] / 100, certified.min(), rtol=1e-9)
+    # the prior of initial states goes by the residuals: here those of the training itself, there of a free run
+    assert_allclose(1 - score.fit[0] / 100, certified.min(), rtol=2e-3)
 
 
 def test_history_has_one_row_an_iteration(train, valid):

@@ -11,11 +11,11 @@ import torch
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
-from zoo import identified, inputs, quick_gru, randomised
+from zoo import identified, inputs, quick_gru, randomised, two_rests
 
 from rnn_control import ESN, GRU, Experiment, IdentifiedModel, Scaler
 from rnn_control.initial import PRIOR, Visited
-from rnn_control.model_file import SCHEMA, fingerprint
+from rnn_control.model_file import SCHEMA, fingerprint, read_model, write_model
 from rnn_control.simulate import simulate
 
 
@@ -43,23 +43,11 @@ def test_record_of_the_model_itself_scores_full_marks(model, record):
     assert max(model.score(record, washout=0).rmse) < 1e-9
 
 
-@torch.no_grad()
-def two_rests() -> GRU:
-    """x2+ = x2 / 2 + tanh(2 x2) / 2, at rest at 0 and +-0.957; x1+ = tanh(x2 / 2) where u = 1, all but x1 where 0."""
-    cell = GRU(1, 1, 2)
-    for value in cell.parameters():
-        value.zero_()
-    cell.Ur[1, 1], cell.Ur[0, 1], cell.Wz[0], cell.bz[0], cell.C[0, 0] = 4.0, 1.0, -20.0, 10.0, 1.0
-    return cell
-
-
 def test_of_several_rest_points_that_of_the_training_records_is_taken(tmp_path):
     """A window in which the outputs do not tell them apart, and a run without one; in CasADi and from a file, too."""
     labels = dict(u_names=("u",), y_names=("y",), u_units=("",), y_units=("",))
-    home = IdentifiedModel(
-        two_rests(), Scaler.none(1, 1), 1.0, **labels, visited=Visited(np.array([0.0, 0.9]), np.full(2, 0.1))
-    )
-    lost = dataclasses.replace(home, visited=Visited(-home.x0, np.full(2, 0.1)))
+    model, mean = IdentifiedModel(two_rests(), Scaler.none(1, 1), 1.0, **labels), np.array([0.0, 0.9])
+    home, lost = (dataclasses.replace(model, visited=Visited(sign * mean, 0.1)) for sign in (1, -1))
     u = np.repeat([0.0, 1.0], 60)[:, None]
     record = Experiment(u, lost.simulate(u, np.array([0.0, 0.95])), 1.0, **labels)
     for model in (home, IdentifiedModel.load(home.save(tmp_path / "model"))):
@@ -67,6 +55,18 @@ def test_of_several_rest_points_that_of_the_training_records_is_taken(tmp_path):
         assert_allclose(model.simulate(u)[-1], record.y[-1], atol=1e-6)
         assert_array_equal(model.to_casadi().x0, home.x0)
         assert_array_equal(model.initial_state(u[:0], record.y[:0]), home.x0)
+
+
+IMPOSSIBLE = [[0.0] * 4, 1.0], [[0.0] * 5, 0.0], [[np.nan] * 5, 1.0], [[0.0] * 5], [1.0, 1.0], 3
+
+
+@pytest.mark.parametrize("stored", IMPOSSIBLE, ids=str)
+def test_an_impossible_begin_of_runs_in_a_file_is_refused(model, tmp_path, stored):
+    path = dataclasses.replace(model, visited=Visited(np.zeros(5), 1.0)).save(tmp_path / "model")
+    header, state = read_model(path)
+    write_model(path, {**header, "visited": stored}, state)
+    with pytest.raises(ValueError, match="where its runs begin"):
+        IdentifiedModel.load(path)
 
 
 def test_score_counts_only_samples_after_the_washout(model, record):

@@ -1,12 +1,15 @@
 """Control-readiness: what is found is there, and models unfit for control are told apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from zoo import identified, inputs, quick_gru
+from zoo import identified, inputs, quick_gru, two_rests
 
 from rnn_control import GRU, Experiment, certify, control_readiness
+from rnn_control.initial import Visited
 from rnn_control.interop import linearise, rest
 from rnn_control.steady_map import plot_steps, steady_map
 
@@ -67,6 +70,13 @@ def test_rests_lie_where_a_long_simulation_ends(model, steady):
     ends = [model.simulate(np.tile(u, (800, 1)))[-1] for u in steady.u[::9]]
     np.testing.assert_allclose(steady.y[::9], ends, rtol=0, atol=1e-6 * model.scaler.y_std.min())
     assert steady.is_unique
+
+
+def test_of_several_rests_those_are_shown_where_runs_of_the_model_end():
+    model = replace(identified(two_rests()), visited=Visited(np.array([0.4, 0.95]), 0.1))
+    found = steady_map(model)
+    assert not found.is_unique
+    np.testing.assert_allclose(found.x[:, 1], 0.957, atol=1e-3)
 
 
 def test_sweeps_move_one_input_over_its_box(model, steady):

@@ -1,5 +1,7 @@
 """Repair of a trained model: certified at the rate asked for, shrunk no more than need be, the given one untouched."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from zoo import BY_CONSTRUCTION, ZOO, identified
 
 from rnn_control import GRU, REN, CertificateError, certify, repair
 from rnn_control.contract import contract, roomiest_method
+from rnn_control.initial import Visited
 
 UNPROVED = [kind for kind in ZOO if kind not in BY_CONSTRUCTION]
 
@@ -57,8 +60,11 @@ def test_identified_model_is_repaired_in_its_units():
     assert found.model.simulate(u).shape == model.simulate(u).shape
 
 
-def test_certified_model_keeps_its_weights():
+def test_certified_model_keeps_its_weights_and_where_it_was_trained():
     assert repair(GRU(1, 1, 3, seed=0)).factor == 1.0
+    model = dataclasses.replace(identified(GRU(1, 1, 3, seed=0)), visited=Visited(np.full(3, 0.1), 0.2))
+    assert repair(model).model.visited is model.visited
+    assert repair(dataclasses.replace(model, model=wild(GRU)), rate=0.99).model.visited is None
 
 
 def test_wrong_requests_are_explained():

@@ -40,6 +40,16 @@ def quick_gru(nu, ny, size, seed=0) -> GRU:
     return model
 
 
+@torch.no_grad()
+def two_rests() -> GRU:
+    """x2+ = x2 / 2 + tanh(2 x2) / 2, at rest at 0 and +-0.957; x1+ = tanh(x2 / 2) where u = 1, all but x1 where 0."""
+    cell = GRU(1, 1, 2)
+    for value in cell.parameters():
+        value.zero_()
+    cell.Ur[1, 1], cell.Ur[0, 1], cell.Wz[0], cell.bz[0], cell.C[0, 0] = 4.0, 1.0, -20.0, 10.0, 1.0
+    return cell
+
+
 def tensors(model: Model) -> dict[str, torch.Tensor]:
     """Free parameters and fixed ones."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}

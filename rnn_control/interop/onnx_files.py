@@ -30,7 +30,8 @@ def to_onnx(system: CasadiModel, path: str | Path) -> Path:
 
 
 def from_onnx(path: str | Path, like: CasadiModel) -> CasadiModel:
-    """The system whose instant the file describes, in physical units already; labels, dt and box are those of `like`.
+    """The system whose instant the file describes, in physical units already; labels, dt and box are those of `like`,
+    and the state that runs begin from where it has as many, else zeros.
 
     For a graph of normalised signals, as torch writes it of a GRUCell or LSTMCell, go on with `in_units`. A graph of
     torch must be exported with dynamo=False or with its weights inside the file. Nothing can be certified of a graph:
@@ -51,7 +52,8 @@ def from_onnx(path: str | Path, like: CasadiModel) -> CasadiModel:
 
     f = ca.Function("f", [x, u], [instant(x, u)[0]], ["x", "u"], ["x_next"])
     g = ca.Function("g", [x], [instant(x, ca.DM.zeros(like.nu))[1]], ["x"], ["y"])
-    return replace(like, f=f, g=g, x0=np.zeros(x.numel()), x_max=np.full(x.numel(), np.inf))
+    x0 = like.x0 if like.nx == x.numel() else np.zeros(x.numel())
+    return replace(like, f=f, g=g, x0=x0, x_max=np.full(x.numel(), np.inf))
 
 
 def in_units(system: CasadiModel, scaler: Scaler) -> CasadiModel:

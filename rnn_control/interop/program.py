@@ -5,6 +5,7 @@ state nor input is folded into constants.
 """
 
 import re
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,12 +84,12 @@ def describe(model: IdentifiedModel) -> list[str]:
         shown = ", ".join(f"{n} [{u or '-'}]" for n, u in zip(names, units, strict=True))
         return re.sub(r"[\r\n]|\*/|/\*", " ", shown)
 
-    start = model.x0.tolist()
+    start = ", ".join(map(repr, model.x0.tolist()))
     return [
         f"{model.model.kind}, written by rnn_control; once every {model.dt:g} s: y = g(x), then x = f(x, u)",
         f"u: {channels(model.u_names, model.u_units)}",
         f"y: {channels(model.y_names, model.y_units)}",
-        f"x: {model.model.nx} states without unit, to start from an observer or ({', '.join(map(repr, start))})",
+        *wrap(f"x: {model.model.nx} states without unit, to start from an observer or ({start})", 110),
     ]
 
 
