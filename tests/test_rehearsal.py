@@ -30,7 +30,7 @@ def verdict(monkeypatch):
 
 
 def test_a_search_that_learns_the_disturbance_is_left_out(monkeypatch):
-    train, quiet = disturbed(300, 0, 0.25), disturbed(2000, 9, 0.0)
+    train, quiet = disturbed(300, 9, 0.35), disturbed(2000, 21, 0.0)
     with pytest.warns(UserWarning, match="that start is returned"):
         rehearsed = fit(GRU(1, 1), train, **OPTIONS)
     monkeypatch.setattr(module, "is_few", lambda *_: False)
