@@ -3,7 +3,6 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -26,7 +25,6 @@ from .identified import IdentifiedModel
 from .judge import Tracker, Validation
 from .kernel import Batch, make_kernel
 from .linear import LinearModel, linear_reference
-from .metrics import unexplained
 from .model import Model
 from .models.ren import EquilibriumNetwork
 from .near_linear import linear_of, near_linear
@@ -204,15 +202,16 @@ def _result(found, floor, scaler, train, certificate, seed, seconds) -> FitResul
             f"{len(tracker.rows)} iterations; train longer, sample the plant more slowly, or ask for a smaller margin"
         )
     objective.load(tracker.best)
-    drift, (_, visited) = warn_of_drift(objective.model, scaler, train), tracker.valid.seen(objective, tracker.best)
+    drift = warn_of_drift(objective.model, scaler, train)
+    residual, visited = tracker.valid.seen(objective, tracker.best)
     objective.model = objective.model.plain()
     if certificate is not None:
         # judged during training with the trained weights of the norm; a user's check starts from none
         contract(objective.model, certificate, objective.method, 1e-8)
     info: dict[str, Any] = dict(seed=seed, data=train.fingerprint(), certificate=certificate, version=_version())
     labels = {k: getattr(train, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
-    identified = IdentifiedModel(objective.model, scaler, info=info, visited=visited, **labels)
-    identified = replace(identified, residual=unexplained(train.ys, identified.predict(train)))
+    seen: dict[str, Any] = dict(residual=None if residual is None else scaler.y_std * residual, visited=visited)
+    identified = IdentifiedModel(objective.model, scaler, info=info, **seen, **labels)
     proof = None if certificate is None else certify(identified, certificate, objective.method)
     loss, valid, residual = (np.array(column) for column in zip(*tracker.rows, strict=True))
     history = dict(loss=loss, valid=valid, residual=residual)

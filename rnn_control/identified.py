@@ -48,8 +48,11 @@ class IdentifiedModel:
 
     @property
     def x0(self) -> np.ndarray:
-        """Where runs begin that are told no initial state, (nx,): the mean of the states over the training records."""
-        return np.zeros(self.model.nx) if self.visited is None else self.visited.mean
+        """Where runs begin that are told no initial state, (nx,): at the mean of the training's, in the state box."""
+        if self.visited is None:
+            return np.zeros(self.model.nx)
+        box = self._state_box()
+        return np.clip(self.visited.mean, -box, box)
 
     def simulate(self, u: np.ndarray, x0: np.ndarray | None = None) -> np.ndarray:
         """Free run: outputs y(0) .. y(T-1), (T, ny), for inputs u (T, nu) from x0 (nx,), by default the model's x0."""
@@ -100,11 +103,10 @@ class IdentifiedModel:
 
     def to_casadi(self) -> CasadiModel:
         """The same equations as CasADi functions in physical units."""
-        x_max = self.model.state_box(self.model.theta(), self.model.input_box()).detach().numpy()
         f, g = casadi_functions(self.model, self.scaler)
         return CasadiModel(
-            f, g, self.dt, np.clip(self.x0, -x_max, x_max), self.u_names, self.y_names, self.u_units, self.y_units,
-            self.scaler.u_mid - self.scaler.u_half, self.scaler.u_mid + self.scaler.u_half, x_max,
+            f, g, self.dt, self.x0, self.u_names, self.y_names, self.u_units, self.y_units,
+            self.scaler.u_mid - self.scaler.u_half, self.scaler.u_mid + self.scaler.u_half, self._state_box(),
         )  # fmt: skip
 
     def plot(self, experiment: Experiment, washout: int = 50) -> Figure:
@@ -177,6 +179,9 @@ class IdentifiedModel:
     @cached_property
     def _kernel(self) -> Kernel:
         return make_kernel(self.model)
+
+    def _state_box(self) -> np.ndarray:
+        return self.model.state_box(self.model.theta(), self.model.input_box()).detach().numpy()
 
     def _check(self, experiment: Experiment):
         if (experiment.u_names, experiment.y_names) != (self.u_names, self.y_names):

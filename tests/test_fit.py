@@ -87,8 +87,7 @@ def test_best_iterate_by_validation_is_the_one_returned(train, valid):
     certified = np.where(result.history["residual"] < 0, result.history["valid"], np.inf)
     assert result.best_iteration == np.argmin(certified)
     score = result.model.score(valid, washout=10)
-    # the prior of initial states goes by the residuals: here those of the training itself, there of a free run
-    assert_allclose(1 - score.fit[0] / 100, certified.min(), rtol=2e-3)
+    assert_allclose(1 - score.fit[0] / 100, certified.min(), rtol=1e-9)
 
 
 def test_history_has_one_row_an_iteration(train, valid):

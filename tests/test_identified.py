@@ -57,6 +57,13 @@ def test_of_several_rest_points_that_of_the_training_records_is_taken(tmp_path):
         assert_array_equal(model.initial_state(u[:0], record.y[:0]), home.x0)
 
 
+def test_runs_begin_in_the_box_that_certificates_are_for(model):
+    outside = dataclasses.replace(model, visited=Visited(np.linspace(-2, 2, 5), 1.0))
+    assert_array_equal(outside.x0, [-1, -1, 0, 1, 1])
+    assert_array_equal(outside.to_casadi().x0, outside.x0)
+    assert_array_equal(outside.states(np.zeros((3, 2)))[0][0], outside.x0)
+
+
 IMPOSSIBLE = [[0.0] * 4, 1.0], [[0.0] * 5, 0.0], [[np.nan] * 5, 1.0], [[0.0] * 5], [1.0, 1.0], 3
 
 

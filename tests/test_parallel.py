@@ -12,6 +12,8 @@ from rnn_control.model import Params
 from rnn_control.parallel import free_runs, newton, residual, scan, simulate_parallel
 from rnn_control.simulate import simulate
 
+CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
+
 
 def records(model, samples, count=3, seed=0):
     """Initial states (count, nx) and inputs (count, samples, nu)."""
@@ -112,12 +114,12 @@ def test_free_runs_in_physical_units_are_those_of_the_model():
     assert_allclose(free_runs(model, us), [model.simulate(u) for u in us], rtol=1e-9)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-4)], ids=str)
-def test_cuda_gives_the_same_numbers(factory, dtype, tolerance):
+def test_every_device_and_precision_gives_the_same_numbers(factory, dtype, tolerance, device):
     model = identified(randomised(factory(2, 3, 5, seed=1), seed=1))
     us = np.stack([model.scaler.u_out(inputs(np.random.default_rng(i), 200, 2)) for i in range(2)])
-    found, expected = free_runs(model, us, device="cuda", dtype=dtype), np.stack([model.simulate(u) for u in us])
+    found, expected = free_runs(model, us, device=device, dtype=dtype), np.stack([model.simulate(u) for u in us])
     assert_allclose(model.scaler.y_in(found), model.scaler.y_in(expected), atol=tolerance)
 
 
