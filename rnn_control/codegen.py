@@ -1,4 +1,5 @@
-"""Prints a traced cell as C: one step, its adjoint, and the gradients a block of steps adds; records.c does the rest.
+"""Prints a traced cell as C: one step, its adjoint, and the gradients a block of steps adds; records.c and squares.c
+do the rest.
 
 The cell's f and g are the only statement of the equations: nothing here knows a cell. An operation outside the closed
 set a cell can be written in raises `Untraceable`, and the caller falls back to the literal loop. What was printed is
@@ -53,7 +54,7 @@ static void collect(const real *restrict c, const real *restrict row, const real
 
 
 PRINTERS = ("codegen.py", "constants.py", "gradients.py", "model.py", "ops.py", "statements.py", "trace.py")
-FRAME = ("vectors.h", "records.c")
+FRAME = ("vectors.h", "records.c", "squares.c")
 
 
 def c_source(model: Model, wrt: tuple[str, ...]) -> str:
@@ -63,7 +64,7 @@ def c_source(model: Model, wrt: tuple[str, ...]) -> str:
     if made_from is not None and path.exists():
         return path.read_text(encoding="utf-8")
     text = Printer(trace(model, wrt), model, wrt).text()
-    text = "".join((own(FRAME[0]), text, own(FRAME[1])))
+    text = "".join((own(FRAME[0]), text, *map(own, FRAME[1:])))
     if made_from is not None:
         write_whole(path, text.encode())
     return text

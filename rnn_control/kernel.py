@@ -10,9 +10,11 @@ from itertools import accumulate, pairwise
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .codegen import c_source
+from .curvature import normal_equations
 from .library import Library
 from .literal import Batch, LiteralKernel
 from .model import Model, Params
@@ -22,8 +24,6 @@ TAPE_BYTES = 2**28
 """Memory for the tape of one record (or of one group side by side); beyond it, segments of it are run twice."""
 THREADS_PAY = 5000
 """Samples below which starting threads costs more than it saves."""
-ROWS_BYTES = 2**25
-"""Memory for rows of the Jacobian; more of them are added up block by block."""
 
 
 class CompiledKernel:
@@ -106,34 +106,18 @@ class CompiledKernel:
         2 J'r; J'J is half the Gauss-Newton approximation of its Hessian. Time grows with (n_theta + nx)^2 per sample.
         """
         values, n, nx = self.parameters(p), self.n_theta, self.model.nx
-        blocks = spread(
-            lambda i: self.normal_equations(values, x0[i], *(part[i] for part in data)),
-            range(len(x0)), sum(map(len, data.u)),
-        )  # fmt: skip
-        loss, g, H = 0.0, np.zeros(n + x0.size), np.zeros((n + x0.size,) * 2)
-        for i, (part, rhs, matrix) in enumerate(blocks):
-            v = np.r_[:n, n + i * nx : n + (i + 1) * nx]
-            loss += part
-            g[v] += rhs
-            H[np.ix_(v, v)] += matrix
-        return loss, g, H
+        threads = torch.get_num_threads() if len(x0) == 1 else 1
 
-    def normal_equations(self, values, x0, u, y, w):
-        """r'r, J'r and J'J of one record, over (parameters, its x0)."""
-        n, nx, ny = self.n_theta + self.model.nx, self.model.nx, self.model.ny
-        x, S = np.array(x0, float), np.eye(nx, n, n - nx)
-        loss, g, H = 0.0, np.zeros(n), np.zeros((n, n))
-        block, memory = max(1, ROWS_BYTES // (8 * ny * n)), self.one.size("sensitivity_memory")
-        for k in range(0, len(u), block):
-            inputs, weight = contiguous(u[k : k + block]), np.sqrt(w[k : k + block])
-            yhat, J = np.empty((len(inputs), ny)), np.empty((len(inputs) * ny, n))
-            self.one.call("sensitivity", memory, values, len(inputs), x, S, inputs, yhat, J)
-            r = (weight * (yhat - y[k : k + block])).ravel()
-            unlike = np.flatnonzero(weight.ravel() != 1)
-            if len(unlike):  # of most records the washout alone
-                part = slice(unlike[0], unlike[-1] + 1)
-                J[part] *= weight.ravel()[part, None]
-            loss, g, H = loss + float(r @ r), g + J.T @ r, H + J.T @ J
+        def one(i):
+            start, u, y, w = (contiguous(part[i]) for part in (x0, *data))
+            return normal_equations(self.one, values, start, u, y, w, threads)
+
+        loss, g, H = 0.0, np.zeros(n + x0.size), np.zeros((n + x0.size,) * 2)
+        for i, (part, rhs, matrix) in enumerate(spread(one, range(len(x0)), sum(map(len, data.u)))):
+            own = slice(n + i * nx, n + (i + 1) * nx)
+            loss, g[:n], g[own] = loss + part, g[:n] + rhs[:n], rhs[n:]
+            H[:n, :n] += matrix[:n, :n]
+            H[own, :n], H[:n, own], H[own, own] = matrix[n:, :n], matrix[:n, n:], matrix[n:, n:]
         return loss, g, H
 
     def segment(self, samples: int, records: int) -> int:

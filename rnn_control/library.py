@@ -12,7 +12,7 @@ ALIGNED = 64
 
 
 class Library:
-    """The functions of records.c around one generated step."""
+    """The functions of records.c and squares.c around one generated step."""
 
     def __init__(self, source: str, *defines: str):
         self.functions, self.spare = load_library(source, *defines), []

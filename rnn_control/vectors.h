@@ -23,6 +23,8 @@ typedef long long whole;
 typedef real vec __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 typedef whole mask __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 
+typedef double doubles __attribute__((vector_size(8 * VL), aligned(8), may_alias)); /* as many as a vec */
+
 #ifdef BATCH
 #ifdef NARROW
 #define LANES VL
@@ -181,6 +183,14 @@ INLINE void outer_tile(int high, int wide, int n, int count, const real *a, int 
           sums[i][j] += GET(a + t * a_step + i * LANES + h) * GET(b + t * b_step + j * LANES + h);
 #else
           sums[i][j] += a[t * a_step + i] * GET(b + t * b_step + j * VL);
+#endif
+#ifndef BATCH
+  if (right == 1 && n >= wide * VL) { /* whole vectors of a row */
+    UNROLL for (int i = 0; i < high; i++)
+      UNROLL for (int j = 0; j < wide; j++)
+        *(doubles *)(g + i * down + j * VL) += factor * __builtin_convertvector(sums[i][j], doubles);
+    return;
+  }
 #endif
   real all[4 * 4 * VL];
   UNROLL for (int i = 0; i < high; i++) UNROLL for (int j = 0; j < wide; j++) PUT(all + (i * wide + j) * VL, sums[i][j]);

@@ -6,12 +6,13 @@ import subprocess
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from zoo import randomised
 
 from rnn_control import GRU, LSTM
 from rnn_control.codegen import c_source
 from rnn_control.compile import cache_folder
+from rnn_control.curvature import normal_equations
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel, make_kernel
 from rnn_control.ops import relu, sigmoid, tanh, vcat
 from rnn_control.trace import Untraceable, operation, trace
@@ -116,15 +117,33 @@ def test_single_precision_is_near(records):
 
 
 @pytest.mark.parametrize("model", [GRU(2, 2, 5), LSTM(1, 2, 3), RowByRow(1, 1, 3)], ids=lambda m: type(m).__name__)
-def test_gauss_newton_matrix_equals_the_literal_one(model, monkeypatch):
-    monkeypatch.setattr("rnn_control.kernel.ROWS_BYTES", 20000)  # several blocks a record
+@pytest.mark.parametrize(("lengths", "block"), [((30, 12), 2**22), ((700, 1), 1)], ids=str)
+def test_gauss_newton_matrix_equals_the_literal_one(model, lengths, block, monkeypatch):
+    monkeypatch.setattr("rnn_control.curvature.BLOCK_BYTES", block)  # of a long record several blocks, one not full
     randomised(model, 3)
-    data, x0 = batch(model, (30, 12))
-    fast, slow = (kernel.gauss_newton(model.theta(), x0, data) for kernel in pair(model))
-    for a, b in zip(fast, slow, strict=True):
+    data, x0 = batch(model, lengths)
+    for i, w in enumerate(data.w):
+        w[3 + i : 9] = 0
+        w[::7, 0] = 0
+    data.y[0][0, 0] = np.nan  # missing: of no weight
+    fast = pair(model)[0].gauss_newton(model.theta(), x0, data)
+    data.y[0][0, 0] = 0
+    for a, b in zip(fast, pair(model)[1].gauss_newton(model.theta(), x0, data), strict=True):
         assert_alike(a, np.asarray(b), 1e-10)
     loss, named, x_bar = pair(model)[0].loss_grad(model.theta(), x0, data)
     assert_alike(2 * fast[1], np.concatenate([*(g.ravel() for g in named.values()), x_bar.ravel()]), 1e-10)
+    single = pair(model, "float32")[0].gauss_newton(model.theta(), x0, data)
+    for a, b in zip(single, fast, strict=True):
+        assert_alike(a, np.asarray(b), 2e-4)
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_a_gauss_newton_matrix_in_threads_is_the_same_to_the_last_bit(threads):
+    model = randomised(GRU(2, 2, 12), 3)
+    kernel, (data, x0) = pair(model)[0], batch(model, (500,))
+    call = kernel.one, kernel.parameters(model.theta()), x0[0], data.u[0], data.y[0], data.w[0]
+    for a, b in zip(*(normal_equations(*call, threads=n) for n in (1, threads)), strict=True):
+        assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("cell", [GRU, LSTM], ids=lambda c: c.__name__)

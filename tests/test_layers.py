@@ -26,7 +26,7 @@ LEVELS = (
     "models models.* channels",
     "wrapped simulate trace compile export orbits barrier realisation",
     "literal statements library linear_start",
-    "gradients loops printed windows",
+    "gradients loops printed windows curvature",
     "constants explicit factor",
     "codegen",
     "kernel lmi boxes",
