@@ -173,7 +173,7 @@ def make_kernel(model: Model, compiled: bool | None = None) -> Kernel:
 
     compiled = True insists (and raises what stands in the way), False asks for the literal loop.
     """
-    wrt = tuple(name for name, value in model.theta().items() if value.requires_grad)
+    wrt = matters(model)
     if compiled is False:
         return LiteralKernel(model, wrt)
     try:
@@ -182,3 +182,13 @@ def make_kernel(model: Model, compiled: bool | None = None) -> Kernel:
         if compiled:
             raise
         return LiteralKernel(model, wrt)
+
+
+def matters(model: Model) -> tuple[str, ...]:
+    """Names of the trained parameters that f or g reads; of a REN not the metric, a third of all its numbers."""
+    p = model.theta()
+    trained = {k: v for k, v in p.items() if v.requires_grad}
+    x, u = (torch.zeros(n, 1, dtype=next(iter(p.values())).dtype) for n in (model.nx, model.nu))
+    read = model.f(p, x, u).sum() + model.g(p, x).sum()
+    slopes = torch.autograd.grad(read, list(trained.values()), allow_unused=True) if trained else ()
+    return tuple(name for name, slope in zip(trained, slopes, strict=True) if slope is not None)

@@ -1,6 +1,7 @@
 """The training objective as a function of one flat vector: simulation error, penalty for instability, prior."""
 
 from collections.abc import Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,8 @@ class Objective:
         if self.violation is not None:
             cost = self.violation(p, self.log_scale_of(v))
             value, g_scale = value + self.penalty * cost.value, self.penalty * cost.log_scale
-            grads = {name: g + self.penalty * cost.p[name] for name, g in grads.items()}
+            slopes = {name: self.penalty * slope for name, slope in cost.p.items()}
+            grads = slopes | {name: g + slopes[name] for name, g in grads.items()}
         self.error = (loss / total) ** 0.5
         theta = v[: self.n_theta] / self.spread
         value += self.decay * float(theta @ theta)
@@ -200,7 +202,8 @@ class Objective:
     def explicit_by_free(self) -> Any:
         """Jacobian of the explicit parameters, as the kernel lists them, with respect to the free ones; sparse if 1."""
         p = self.model.theta()
-        if all(p[name] is value for name, value in zip(self.kernel.wrt, self.free, strict=False)):
+        read = [p[name] for name in self.kernel.wrt]
+        if len(read) == len(self.free) and all(map(is_, read, self.free)):
             return sparse.eye_array(self.n_theta, format="csr")
         names = [name for name, value in self.model.named_parameters() if value.requires_grad]
 
