@@ -9,6 +9,8 @@ from .library import Library
 
 BLOCK_BYTES = 2**22
 """Memory for rows of the Jacobian: they are squared while they are in the cache."""
+THREADS_PAY = 1e8
+"""Multiplications below which starting threads costs more than it saves."""
 
 
 def normal_equations(
@@ -16,7 +18,7 @@ def normal_equations(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """r'r, J'r and J'J of r = sqrt(w) (yhat - y), over the trained parameters and x0 (nx,); values: all parameters.
 
-    u (T, nu), y and w (T, ny), contiguous. Samples of weight zero are left out.
+    u (T, nu), y and w (T, ny), contiguous. Samples of weight zero are left out. threads: as many as may be used.
     """
     memory, n, columns, panel, depth = map(library.size, ("jacobian_memory", "variables", "columns", "panel", "depth"))
     (T, ny), nx = y.shape, len(x0)
@@ -24,6 +26,7 @@ def normal_equations(
     J, rows = np.empty((-(-step * ny // depth) * depth, columns)), np.zeros(1, "l")
     x, S, H = x0.copy(), np.eye(nx, columns, n - nx), np.zeros((columns, columns))
     loss, g = np.zeros(1), np.zeros(columns)
+    threads = threads if T * ny * columns**2 > THREADS_PAY else 1
     # of the upper triangle each thread takes columns of the same area
     ends = [panel * round(columns / panel * (i / threads) ** 0.5) for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:

@@ -138,7 +138,8 @@ def test_gauss_newton_matrix_equals_the_literal_one(model, lengths, block, monke
 
 
 @pytest.mark.parametrize("threads", [2, 5])
-def test_a_gauss_newton_matrix_in_threads_is_the_same_to_the_last_bit(threads):
+def test_a_gauss_newton_matrix_in_threads_is_the_same_to_the_last_bit(threads, monkeypatch):
+    monkeypatch.setattr("rnn_control.curvature.THREADS_PAY", 0)
     model = randomised(GRU(2, 2, 12), 3)
     kernel, (data, x0) = pair(model)[0], batch(model, (500,))
     call = kernel.one, kernel.parameters(model.theta()), x0[0], data.u[0], data.y[0], data.w[0]
