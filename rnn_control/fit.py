@@ -91,7 +91,7 @@ def fit(
     random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
     Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
     Levenberg-Marquardt, a tenth as many steps and a tenth of the patience, from the start that was given and from a
-    linear model. So it does up to 5000 parameters where there are five samples for each, by L-BFGS in coordinates that
+    linear model. So it does up to 8000 parameters where there are five samples for each, by L-BFGS in coordinates that
     a Gauss-Newton matrix gives. Records of 8192 samples and more: from the better of the two, without Adam, first on
     4096 samples, or as many as make five for each parameter, then on four times as many, with half as many steps each
     time.

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from .levenberg import Step, damped, take_step
 from .objective import Objective
 
-MOST = 5000
+MOST = 8000
 """Variables up to which it pays: the matrix costs n^2 a sample and of memory, its root n^3."""
 SAMPLES = 5
 """Measured numbers for each variable at least: with fewer it learns noise by heart; plain L-BFGS is too slow to."""
