@@ -22,7 +22,7 @@ def normal_equations(
     """
     memory, n, columns, panel, depth = map(library.size, ("jacobian_memory", "variables", "columns", "panel", "depth"))
     (T, ny), nx = y.shape, len(x0)
-    step = min(T, max(1, max(1, BLOCK_BYTES // (8 * columns * depth)) * depth // ny))
+    step = max(1, min(T, max(1, BLOCK_BYTES // (8 * columns * depth)) * depth // ny))
     J, rows = np.empty((-(-step * ny // depth) * depth, columns)), np.zeros(1, "l")
     x, S, H = x0.copy(), np.eye(nx, columns, n - nx), np.zeros((columns, columns))
     loss, g = np.zeros(1), np.zeros(columns)

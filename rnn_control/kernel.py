@@ -186,9 +186,14 @@ def make_kernel(model: Model, compiled: bool | None = None) -> Kernel:
 
 def matters(model: Model) -> tuple[str, ...]:
     """Names of the trained parameters that f or g reads; of a REN not the metric, a third of all its numbers."""
-    p = model.theta()
+    p = Params({k: v.detach().requires_grad_(v.requires_grad) for k, v in model.theta().items()})
     trained = {k: v for k, v in p.items() if v.requires_grad}
-    x, u = (torch.zeros(n, 1, dtype=next(iter(p.values())).dtype) for n in (model.nx, model.nu))
-    read = model.f(p, x, u).sum() + model.g(p, x).sum()
-    slopes = torch.autograd.grad(read, list(trained.values()), allow_unused=True) if trained else ()
+    if not trained:
+        return ()
+    with torch.enable_grad():
+        x, u = (torch.zeros(n, 1, dtype=next(iter(p.values())).dtype) for n in (model.nx, model.nu))
+        read = model.f(p, x, u).sum() + model.g(p, x).sum()
+    slopes = [None] * len(trained)
+    if read.requires_grad:
+        slopes = torch.autograd.grad(read, list(trained.values()), allow_unused=True)
     return tuple(name for name, slope in zip(trained, slopes, strict=True) if slope is not None)

@@ -143,8 +143,17 @@ def positive(Z: Tensor) -> Tensor:
     return H + (ROOM * (1 + H.trace() / m)).expand(m).diag()
 
 
+def symmetric(entries: Tensor, m: int) -> Tensor:
+    """The matrix (m, m) of the entries of its upper triangle, row by row; a matrix is itself."""
+    if entries.dim() == 2:
+        return entries
+    rows, columns = torch.triu_indices(m, m)
+    upper = entries.new_zeros(m, m).index_put((rows, columns), entries)
+    return upper + upper.T - torch.diag(upper.diagonal())
+
+
 def square_root(H: Tensor, known: Tensor) -> Tensor:
-    """A square X with positive(X on top of `known`) = H. Raises ValueError if there is none."""
+    """The symmetric X >= 0 with positive(X on top of `known`) = H. Raises ValueError if there is none."""
     m = len(H)
     total = (H.trace() - ROOM * m) / (1 + ROOM)
     values, vectors = torch.linalg.eigh(H - known.T @ known - ROOM * (1 + total / m) * torch.eye(m, dtype=H.dtype))
@@ -153,4 +162,4 @@ def square_root(H: Tensor, known: Tensor) -> Tensor:
             f"the contraction inequality misses its margin by {-float(values[0] / H.trace() * m):.2e} of its mean "
             "eigenvalue; give a faster model, another P and lam, or a rate closer to one"
         )
-    return values.sqrt()[:, None] * vectors.T
+    return vectors @ (values.sqrt()[:, None] * vectors.T)

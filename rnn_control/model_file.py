@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .files import write_whole
 
-SCHEMA = 4
+SCHEMA = 5
 SINCE = {"equations": 2, "residual": 3, "visited": 4}
 """The schema that brought a field; an older file reads as if it held None."""
 FIELDS = {"schema", "spec", "scaler", "dt", "u_names", "y_names", "u_units", "y_units", "info", *SINCE}

@@ -210,7 +210,7 @@ class Objective:
         def explicit(flat):
             parts = zip(names, self.free, torch.split(flat, self.sizes), strict=True)
             p = functional_call(self.model, {name: part.reshape(like.shape) for name, like, part in parts}, ())
-            return torch.cat([p[name].flatten() for name in self.kernel.wrt])
+            return torch.cat([flat[:0], *(p[name].flatten() for name in self.kernel.wrt)])
 
         free = torch.cat([value.detach().flatten() for value in self.free])
         return torch.autograd.functional.jacobian(explicit, free, vectorize=True).numpy()

@@ -32,7 +32,7 @@ def test_any_free_parameters_are_certified_with_the_rate_asked_for(cell, seed):
     model = randomised(cell(2, 2, 1 + seed % 8, rate=0.95), seed, 10 ** rng.uniform(-3, 6))
     if seed % 3 == 0:  # few directions only: H is then as badly conditioned as it can be
         with torch.no_grad():
-            model.X[2:] = 0
+            model.X[4 * model.nx + 2 * model.neurons - 1 :] = 0  # all but two rows and columns
     for precision in (torch.float64, torch.float32):
         bound = published(model, explicit(model.to(precision)))
         assert is_proved(bound) and float(bound.rate) < 0.95 + 1e-3

@@ -205,7 +205,7 @@ def test_rows_of_an_equilibrium_network_are_those_of_one_lower_triangle():
     model = REN(1, 1, 2, neurons=4)
     with torch.no_grad():
         model.X.add_(0.1 * torch.randn(model.X.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
-    H, n = positive(model.X), model.nx
+    H, n = positive(model.root()), model.nx
     H22 = H[n : n + 4, n : n + 4]
     p = model.explicit(H)
     for i in range(1, 4):

@@ -9,11 +9,12 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from zoo import randomised
 
-from rnn_control import GRU, LSTM
+from rnn_control import GRU, LSTM, REN
 from rnn_control.codegen import c_source
 from rnn_control.compile import cache_folder
 from rnn_control.curvature import normal_equations
 from rnn_control.kernel import Batch, CompiledKernel, LiteralKernel, make_kernel
+from rnn_control.models.ren import LipschitzREN
 from rnn_control.ops import relu, sigmoid, tanh, vcat
 from rnn_control.trace import Untraceable, operation, trace
 
@@ -145,6 +146,25 @@ def test_a_gauss_newton_matrix_in_threads_is_the_same_to_the_last_bit(threads, m
     call = kernel.one, kernel.parameters(model.theta()), x0[0], data.u[0], data.y[0], data.w[0]
     for a, b in zip(*(normal_equations(*call, threads=n) for n in (1, threads)), strict=True):
         assert_array_equal(a, b)
+
+
+class Deaf(GRU):
+    """Reads none of its parameters."""
+
+    def f(self, p, x, u):
+        return 0.5 * x
+
+    def g(self, p, x):
+        return x[:1]
+
+
+def test_a_kernel_leaves_out_what_the_equations_do_not_read():
+    of = lambda model: make_kernel(model, compiled=False).wrt  # noqa: E731
+    assert set(REN(1, 1, 2).theta()) - set(of(REN(1, 1, 2))) == {"P", "lam"}
+    assert set(LipschitzREN(1, 1, 2).theta()) - set(of(LipschitzREN(1, 1, 2))) == {"P", "lam"}
+    with torch.no_grad():  # as in a simulation
+        assert of(GRU(1, 1, 2)) == tuple(GRU(1, 1, 2).theta())
+    assert of(Deaf(1, 1, 2)) == of(GRU(1, 1, 2).requires_grad_(False)) == ()
 
 
 @pytest.mark.parametrize("cell", [GRU, LSTM], ids=lambda c: c.__name__)

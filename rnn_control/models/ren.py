@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..bounds import Bound
 from ..certificate import rate_of
-from ..lure import Lure, elementwise, energy_residual, positive, quadratic_bound, square, square_root
+from ..lure import Lure, elementwise, energy_residual, positive, quadratic_bound, square, square_root, symmetric
 from ..model import Initialiser, Model, Params
 from ..ops import tanh, vcat
 
@@ -54,6 +54,25 @@ class EquilibriumNetwork(Model):
         if not self.is_asked and rate > self.rate:
             p, self.rate = self.theta(), rate
             self.start_from(p)
+
+    def entries(self) -> Tensor:
+        """Room for those of X: of its upper triangle."""
+        m = 2 * self.nx + self.neurons
+        return torch.zeros(m * (m + 1) // 2, dtype=torch.float64)
+
+    def root(self) -> Tensor:
+        """X, symmetric: H = X'X has no use for its rotations. Files before schema 5 hold a whole matrix."""
+        return symmetric(self.X.double(), 2 * self.nx + self.neurons)
+
+    def set_root(self, X: Tensor) -> None:
+        self.X.copy_(X if self.X.dim() == 2 else X[tuple(torch.triu_indices(*X.shape))])
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        """A whole X stays one, to the last bit: a certificate is bound to the numbers that it makes."""
+        given = state_dict.get(f"{prefix}X", self.X)
+        if given.dim() != self.X.dim():
+            self.X = nn.Parameter(torch.zeros_like(given, dtype=self.X.dtype))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @abstractmethod
     def start_from(self, p: Params) -> None: ...
@@ -165,13 +184,13 @@ class REN(EquilibriumNetwork):
     ):  # fmt: skip
         super().__init__(nu, ny, size, neurons, rate, settling, dt, {})
         start = self.near_linear(Initialiser(seed))
-        self.X = nn.Parameter(torch.zeros(2 * self.nx + self.neurons, 2 * self.nx + self.neurons, dtype=torch.float64))
+        self.X = nn.Parameter(self.entries())
         self.B2, self.D12, self.C = (nn.Parameter(start[k]) for k in ("B2", "D12", "C"))
         self.b_x, self.b_v, self.b_y = (nn.Parameter(start[k]) for k in ("b_x", "b_v", "b_y"))
         self.start_from(start)
 
     def theta(self) -> Params:
-        p = self.explicit(positive(self.X.double()))
+        p = self.explicit(positive(self.root()))
         size = p.P.trace() / self.nx  # P and lam prove the same at any common size; at this one float32 can hold them
         p["P"], p["lam"] = p.P / size, p.lam / size
         free = {k: v for k, v in self.named_parameters() if k != "X"}
@@ -189,7 +208,7 @@ class REN(EquilibriumNetwork):
         """
         H = self.implicit(p)
         H = H * len(H) / H.trace()
-        self.X.copy_(square_root(H, H[:0]))
+        self.set_root(square_root(H, H[:0]))
         for name, value in self.named_parameters():
             if name != "X":
                 value.copy_(p[name])
@@ -212,9 +231,8 @@ class LipschitzREN(EquilibriumNetwork):
             raise ValueError(f"gamma is {gamma}; the bound on the gain must be positive")
         super().__init__(nu, ny, size, neurons, rate, settling, dt, dict(gamma=gamma))
         self.gamma, n, q = float(gamma), self.nx, self.neurons
-        self.X, self.X_u, self.X_y = (
-            nn.Parameter(torch.zeros(*shape, dtype=torch.float64)) for shape in ((2 * n + q,) * 2, (nu, q + n), (ny, n))
-        )
+        self.X = nn.Parameter(self.entries())
+        self.X_u, self.X_y = (nn.Parameter(torch.zeros(*shape).double()) for shape in ((nu, q + n), (ny, n)))
         start, scale = self.near_linear(Initialiser(seed)), 0.3 * self.gamma
         self.b_x, self.b_v, self.b_y = (nn.Parameter(start[k]) for k in ("b_x", "b_v", "b_y"))
         self.start_from(
@@ -222,7 +240,7 @@ class LipschitzREN(EquilibriumNetwork):
         )
 
     def theta(self) -> Params:
-        X, X_u, X_y = (v.double() for v in (self.X, self.X_u, self.X_y))
+        X, X_u, X_y = self.root(), self.X_u.double(), self.X_y.double()
         root, q = self.gamma**0.5, self.neurons
         p = self.explicit(positive(torch.cat([X, self.rows(X_u, X_y)])))
         p["B2"] = torch.linalg.solve_ex(p.E, root * X_u[:, q:].T).result
@@ -232,7 +250,7 @@ class LipschitzREN(EquilibriumNetwork):
 
     def rows(self, X_u, X_y):
         """(0, X_u) and (X_y, 0): what inputs and outputs add to the square root of H."""
-        n, zeros = self.nx, torch.zeros_like(self.X[:, : self.nx], dtype=X_u.dtype)
+        n, zeros = self.nx, X_u.new_zeros(2 * self.nx + self.neurons, self.nx)
         u, y = zeros[: self.nu], zeros[: self.ny, :1].expand(-1, n + self.neurons)
         return torch.cat([torch.cat([u, X_u], 1), torch.cat([X_y, y], 1)])
 
@@ -247,7 +265,7 @@ class LipschitzREN(EquilibriumNetwork):
         """Set the free parameters so that theta() is p. Raises ValueError if P, lam do not prove `rate` and `gamma`."""
         root = self.gamma**0.5
         X_u, X_y = torch.cat([-(p.lam * p.D12).T, self.rate**2 * (p.P @ p.B2).T], 1) / root, p.C / root
-        self.X.copy_(square_root(self.implicit(p), self.rows(X_u, X_y)))
+        self.set_root(square_root(self.implicit(p), self.rows(X_u, X_y)))
         self.X_u.copy_(X_u)
         self.X_y.copy_(X_y)
         for value, name in ((self.b_x, "b_x"), (self.b_v, "b_v"), (self.b_y, "b_y")):
