@@ -88,13 +88,13 @@ def fit(
     along, or the measured lags of a NNARX, see rnn_control.prediction. The least free-run error, on valid or on train,
     still picks the best.
     window: cut the training records into windows of that many samples; None takes them whole. epochs: Adam steps on
-    random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error.
-    Up to 1000 parameters, without a certificate or with one by construction (REN, Contracting), the search goes deep:
-    Levenberg-Marquardt, a tenth as many steps and a tenth of the patience, from the start that was given and from a
-    linear model. So it does up to 8000 parameters where there are five samples for each, by L-BFGS in coordinates that
-    a Gauss-Newton matrix gives. Records of 8192 samples and more: from the better of the two, without Adam, first on
-    4096 samples, or as many as make five for each parameter, then on four times as many, with half as many steps each
-    time.
+    random windows; polish: L-BFGS iterations on all of them; patience: iterations without a better validation error. Up
+    to 1000 parameters (300 of long records), without a certificate or with one by construction (REN, Contracting), the
+    search goes deep: Levenberg-Marquardt, a tenth as many steps and a tenth of the patience, from the start that was
+    given and from a linear model. So it does up to 8000 parameters where there are five samples for each, by L-BFGS in
+    coordinates that a Gauss-Newton matrix gives. Records of 8192 samples and more: from the better of the two, without
+    Adam, first on 4096 samples, or as many as make five for each parameter, then on four times as many, with half as
+    many steps each time.
     prior: weight of the parameters' squares, in units of the noise: 1 / (their variance before any data); those that a
     linear start has larger than one count over their size in it.
     limits: least and largest value of trained parameters by their names, such as {"C": (0, np.inf)}, numbers or arrays

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .levenberg import LARGEST
+from .levenberg import LARGEST, LARGEST_OF_LONG
 from .objective import Objective
 from .whitened import MOST, SAMPLES
 from .windows import parts
@@ -44,7 +44,7 @@ def size(objective: Objective) -> int:
 
 
 def is_small(objective: Objective) -> bool:
-    return size(objective) <= LARGEST
+    return size(objective) <= (LARGEST_OF_LONG if is_long(objective) else LARGEST)
 
 
 def step_worth(objective: Objective) -> int:

@@ -128,6 +128,7 @@ def test_parts_with_too_few_samples_for_the_variables_are_left_out(monkeypatch):
 
 def test_an_interrupt_keeps_what_was_found_on_a_part_and_not_judged_yet(monkeypatch):
     monkeypatch.setattr(planned, "LARGEST", 10)
+    monkeypatch.setattr(planned, "LARGEST_OF_LONG", 10)
     J, seen = long_objective(GRU(1, 1, 3), (40000,)), []
     tracker = Tracker(J, Validation(J.model, J.kernel, [], [], 50, []), [], budget(J, 0, 400))
 
@@ -146,6 +147,7 @@ def test_an_interrupt_keeps_what_was_found_on_a_part_and_not_judged_yet(monkeypa
 def test_iterates_on_a_part_are_judged_as_seldom_as_they_are_cheap(monkeypatch):
     rows, asked = [], []
     monkeypatch.setattr(planned, "LARGEST", 10)
+    monkeypatch.setattr(planned, "LARGEST_OF_LONG", 10)
     monkeypatch.setattr(
         search, "whitened", lambda J, v, n, report, part: asked.append((J, n, part)) or play(v, n, report)
     )

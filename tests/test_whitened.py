@@ -94,6 +94,7 @@ def test_a_point_from_which_nothing_falls_is_the_end():
 @pytest.mark.parametrize("model, certificate", [(GRU(1, 1, 3), None), (REN(1, 1, 3, neurons=3), "delta_iss")])
 def test_larger_models_with_many_samples_for_each_parameter_are_searched_so(monkeypatch, model, certificate):
     monkeypatch.setattr(stages, "LARGEST", 10)
+    monkeypatch.setattr(stages, "LARGEST_OF_LONG", 10)
     monkeypatch.setattr(search, "levenberg", None)
     options = dict(certificate=certificate, epochs=20, polish=400, washout=20, progress=False)
     result = fit(model, record(1200, 0), record(120, 1), **options)
@@ -103,6 +104,7 @@ def test_larger_models_with_many_samples_for_each_parameter_are_searched_so(monk
 
 def test_models_with_few_samples_for_each_parameter_are_not(monkeypatch):
     monkeypatch.setattr(stages, "LARGEST", 10)
+    monkeypatch.setattr(stages, "LARGEST_OF_LONG", 10)
     few, model = record(200, 0), GRU(1, 1, 4)
     assert not stages.goes_deep(objective(model))
     monkeypatch.setattr(search, "whitened", None)
