@@ -184,7 +184,8 @@ class Theorems:
         hashes = {weights_hash(model)}
         with torch.no_grad():
             for value in tensors(model).values():
-                value[-1, 0] = torch.nextafter(value[-1, 0], torch.tensor(9.0, dtype=torch.float64))
+                last = (-1,) * value.dim()
+                value[last] = torch.nextafter(value[last], torch.tensor(9.0, dtype=torch.float64))
                 hashes.add(weights_hash(model))
         assert len(hashes) == 1 + len(tensors(model))
 

@@ -200,7 +200,8 @@ class Conformance:
     def test_weights_that_are_not_numbers_are_refused(self, model, value):
         contract(model, "delta_iss", "published", 0.01)
         with torch.no_grad():
-            tensors(model)[model.recurrent[-1]][0, 0] = value
+            weights = tensors(model)[model.recurrent[-1]]
+            weights[(0,) * weights.dim()] = value
         assert not certify(model).holds
 
 
