@@ -67,6 +67,11 @@ class Explicit(EquilibriumNetwork):
     def delta_iss(self, p, u_max):
         return self.contraction(p)
 
+    @torch.no_grad()
+    def start_from(self, p):
+        for name, value in self.named_parameters():
+            value.copy_(p[name])
+
 
 def constructions(kind, samples):
     """A step of a training of a model certified by construction, and of the same cell without."""
