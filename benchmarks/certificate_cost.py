@@ -75,7 +75,7 @@ class Explicit(EquilibriumNetwork):
 
 def constructions(kind, samples):
     """A step of a training of a model certified by construction, and of the same cell without."""
-    free = certified = MODELS[kind](2, 2, 32)
+    free = certified = MODELS[kind](2, 2, 32, **({"neurons": 64} if "ren" in kind else {}))
     if certified.by_construction("delta_iss"):
         free = Explicit(certified)
     else:

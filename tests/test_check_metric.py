@@ -80,7 +80,7 @@ def test_changed_certificate_of_a_network_by_construction_is_refused(change):
     fields = {**json.loads(c.to_json()), "holds": c.holds}
     header |= {k: fields[k] for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     check.prove(header, raw, fields)
-    share = 0.5 if change == "multipliers" else 0.9  # somewhat smaller ones may prove as much
+    share = 0.5 if change == "multipliers" else 0.9  # 0.9 of these prove even more: 0.8635 a sample, not 0.8848
     fields[change] = (share * np.array(fields[change]) + 0.2 * (change == "metric")).tolist()
     with pytest.raises(ValueError, match="metric|inequality|rate|overshoot"):
         check.prove(header, raw, fields)
