@@ -41,6 +41,7 @@ def attack(
         steps,
         tuple(map(tuple, scaler.u_out(worst.pattern.numpy()).tolist())),
         seed,
+        longest,
     )
 
 

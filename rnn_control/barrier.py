@@ -27,14 +27,16 @@ class Inequality:
 
         value = price cost - log det M - log det (P - P0) - sum log tau - weight log det S
 
-    is convex, and finite exactly where M > 0, P > P0, tau > 0. The cost is g2 where there are inputs, else trace P. A
-    weight keeps S away from zero: it leaves room to lower t. Every unknown enters M through rank one or an (nx, nx)
-    block, so gradient and Hessian need small blocks of M^-1 only: a step costs about (nx^2 / 2 + channels)^3 / 3.
+    is convex, and finite exactly where M > 0, P > P0, tau > 0. The cost is g2 + spread trace P where there are inputs,
+    else trace P: P may grow without end where no input drives it. A weight keeps S away from zero: it leaves room to
+    lower t. Every unknown enters M through rank one or an (nx, nx) block, so gradient and Hessian need small blocks of
+    M^-1 only: a step costs about (nx^2 / 2 + channels)^3 / 3.
     """
 
     def __init__(self, c: Channels, P0: np.ndarray, weight: float = 0.0):
         (nx, n), K = c.F.shape, len(c.p)
         self.nx, self.K, self.F, self.P0, self.weight = nx, K, c.F, P0, weight
+        self.spread = 0.0
         self.E, Q, self.U = np.split(np.eye(n), [nx, nx + K])
         self.A, self.B = Q - c.lo[:, None] * c.p, c.hi[:, None] * c.p - Q
         self.q = slice(nx, nx + K)
@@ -65,8 +67,12 @@ class Inequality:
             whole, part, room = (log_det(a) for a in (M, M[self.q, self.q], point.P - self.P0))
         except np.linalg.LinAlgError:
             return np.inf
-        cost = price * (point.g2 if len(self.U) else np.trace(point.P))
+        cost = price * (point.g2 + self.pull() * np.trace(point.P))
         return cost - (1 + self.weight) * whole + self.weight * part - room - np.log(point.tau).sum()
+
+    def pull(self) -> float:
+        """The price of trace P beside that of g2."""
+        return self.spread if len(self.U) else 1.0
 
     def newton(self, t: float, point: Point, price: float) -> tuple[Point, float]:
         """The Newton step of `value`, and the square of its decrement."""
@@ -78,7 +84,7 @@ class Inequality:
         g, H = (1 + self.weight) * g - self.weight * dg, (1 + self.weight) * H - self.weight * dH
         H[:n, :n] += self.pairs(Y)
         H[range(n, n + K), range(n, n + K)] += 1 / point.tau**2
-        g[:n] += self.products(np.eye(self.nx), (0 if len(self.U) else price) * np.eye(self.nx) - Y).sum(1)
+        g[:n] += self.products(np.eye(self.nx), price * self.pull() * np.eye(self.nx) - Y).sum(1)
         g[n : n + K] -= 1 / point.tau
         g[n + K :] += price
         step, decrement = solve(H, g)

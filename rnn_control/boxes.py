@@ -46,11 +46,11 @@ def above(a: Fraction) -> float:
     return float(a) if Fraction(float(a)) >= a else math.nextafter(float(a), math.inf)
 
 
-def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str) -> Tensor:
+def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str, rigorous: bool) -> Tensor | None:
     """The radii (nx,) asked for, if f maps that box into itself; "smallest": those to which its images shrink.
 
     By interval evaluation of f (Theorem 15). Raises ValueError for a box that it does not prove invariant; the model's
-    own box, which its class proves, is the smallest then.
+    own box, which its class proves, is the smallest then, or none if all has to be proved by intervals (`rigorous`).
     """
     if isinstance(asked, str):
         if asked != "smallest":
@@ -64,7 +64,7 @@ def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str) -
     if (grown <= 1).all():
         return torch.from_numpy(box)
     if isinstance(asked, str):
-        return model.state_box(p, u_max)
+        return None if rigorous else model.state_box(p, u_max)
     i = int(np.nanargmax(grown))
     way = GROWS if _image(model, p, u_max, HUGE * box)[i] > 1.01 * HUGE * box[i] else WIDEN
     raise ValueError(

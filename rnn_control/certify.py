@@ -67,7 +67,7 @@ def certify(
         raise ValueError(f"{plain.nx} states are too many for the matrix inequality ({LARGEST}); take another method")
     box, u_max = cover(plain, scaler, input_box)
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
-    region = None if state_box is None else invariant(plain, p, u_max, state_box)
+    region = None if state_box is None else invariant(plain, p, u_max, state_box, rigorous)
     affordable = METHODS if plain.nx <= AFFORDABLE else TRAINABLE
     methods = affordable[property] if method == "best" else (method,)
     bounds = {m: condition(plain, p, u_max, property, m, region=region) for m in methods if m != "weighted"}

@@ -29,12 +29,12 @@ def plot_forgetting(model: IdentifiedModel, certificate: Certificate, u: np.ndar
 
     u: by default levels at the ends of the certified input box, for the time in which 99 % are forgotten. The dashed
     line is the certified rate^k V(0); dotted are the times after which 50, 90, 99 % are forgotten for certain.
-    Raises ValueError for a deltaISS certificate that does not hold.
+    Raises ValueError for a certificate that does not hold, one for ISS, which speaks of single runs.
     """
-    if not (certificate.holds and certificate.property == "delta_iss"):
-        raise ValueError(
-            "only a deltaISS certificate that holds has an envelope; certify(model).holds is what to look at"
-        )
+    if certificate.property != "delta_iss":
+        raise ValueError("two runs have an envelope by deltaISS only: certify(model), not certify(model, 'iss')")
+    if not certificate.holds:
+        raise ValueError("only a certificate that holds has an envelope; certify(model).holds is what to look at")
     u = _levels(certificate) if u is None else u
     box = np.ones(model.model.nx)
     if certificate.state_box is not None:

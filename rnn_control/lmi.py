@@ -1,5 +1,7 @@
 """deltaISS by a matrix inequality: V(e) = sqrt(e' P e), the best rate, a small gain (docs/theory.md, Theorem 16)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.linalg import eigh
@@ -15,6 +17,10 @@ SPARE = 0.05
 """Share of the best margin 1 - rate that is given up for a smaller gain and for the proof."""
 OVERSHOOT = 1e3
 """The search for a small gain stops where the metric would promise no less overshoot than this."""
+ENOUGH = 1e6
+"""Times what a multiplier must exceed, from where the search for a small gain begins."""
+SPREADS = (0.0, 0.1)
+"""Of trace P in the cost beside g2, relative: where P grows in directions that no input drives, a little holds it."""
 WEIGHT = 10.0
 """Of the Schur complement in the barrier, in units of its other terms a state; any number, this one is fast."""
 ROUNDING = 1e-13
@@ -106,14 +112,24 @@ def best_rate(c: Channels, steps: int = 60) -> tuple[float, Point]:
 
 def first_point(problem: Inequality) -> Point:
     """P = I and tau from the last channel to the first, each large enough for what comes after it."""
-    nx, tau = problem.nx, np.zeros(problem.K)
-    G = problem.F.T @ problem.F
+    return Point(P := np.eye(problem.nx), multipliers(problem, P, lambda k, needed: max(needed, 1e-3)))
+
+
+def tamed(problem: Inequality, point: Point) -> Point:
+    """The same with no tau more than ENOUGH times what is needed: those of channels that only inputs move run away."""
+    floor = 1e-3 * np.linalg.norm(point.P, 2)
+    return point._replace(tau=multipliers(problem, point.P, lambda k, g: min(point.tau[k], max(ENOUGH * g, floor))))
+
+
+def multipliers(problem: Inequality, P: np.ndarray, chosen: Callable[[int, float], float]) -> np.ndarray:
+    """tau_k = chosen(k, what it must exceed), from the last channel to the first."""
+    nx, tau, G = problem.nx, np.zeros(problem.K), problem.F.T @ P @ problem.F
     for k in reversed(range(problem.K)):
-        tau[k] = max(G[nx + k, nx + k], 1e-3)
+        tau[k] = chosen(k, G[nx + k, nx + k])
         a, b = problem.A[k], problem.B[k]
         G = G + tau[k] * (np.outer(a, b) + np.outer(b, a))
         G = G - np.outer(G[nx + k], G[nx + k]) / G[nx + k, nx + k]
-    return Point(np.eye(nx), tau)
+    return tau
 
 
 def schur(problem: Inequality, t: float, point: Point) -> np.ndarray:
@@ -133,19 +149,23 @@ def least_t(problem: Inequality, point: Point) -> float:
 def least_gain(c: Channels, C: np.ndarray, rate: float, start: Point, stages: int = 12) -> Point:
     """P and tau that make g2 small, |C e| <= V(e), for a given rate, which `start` has without du."""
     problem, size = Inequality(c, C.T @ C), float(eigh(C.T @ C, start.P, eigvals_only=True)[-1])
+    decay = Inequality(c.without_inputs(), np.zeros_like(start.P))
+    start = min(tamed(decay, start), start, key=lambda point: not is_positive(decay, rate**2, point))
     scale = 2 * size if size > 0 else 1.0
     point = Point(scale * start.P, scale * start.tau)
     g2 = 2 * np.linalg.eigvalsh(schur(problem, rate**2, point))[-1] + 1e-12
     point = point._replace(g2=float(g2))
-    price = problem.degree / point.g2
-    for _ in range(stages):
-        trial = centre(problem, rate**2, point, price)
-        if np.linalg.cond(trial.P) > OVERSHOOT**2 or not is_positive(problem, rate**2, trial):
-            break
-        point = trial
-        if problem.degree / price < 0.05 * point.g2:
-            break
-        price *= 6
+    for spread in SPREADS:
+        price = problem.degree / point.g2
+        for _ in range(stages):
+            problem.spread = spread * point.g2 / np.trace(point.P)
+            trial = centre(problem, rate**2, point, price)
+            if np.linalg.cond(trial.P) > OVERSHOOT**2 or not is_positive(problem, rate**2, trial):
+                break
+            point = trial
+            if problem.degree / price < 0.05 * point.g2:
+                break
+            price *= 6
     return point
 
 

@@ -52,8 +52,8 @@ def repair(
     best = _tried(model, plain, property, rate, method, rigorous, 0.0)
     if best is None:
         raise CertificateError(
-            f"{plain.kind}: even without recurrent weights no rate of {rate} is certified for {property} by {method}; "
-            "ask for a slower one"
+            f"{plain.kind}: even without recurrent weights no rate of {rate} is certified for {property} by {method}"
+            f"{', in exact arithmetic' if rigorous else ''}; ask for a slower one"
         )
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -12,6 +12,8 @@ from .literal import Batch
 
 SAMPLES = 20
 """That an encoder reads at most."""
+SHORTEST = 10
+"""Samples of a window that is worth to be cut."""
 SPARE = 2
 """Records to each number an encoder reads: with fewer it would learn every record's state by heart."""
 
@@ -69,9 +71,12 @@ def encoded(data: Batch, nx: int) -> Starts:
     each, count = data.u[0].shape[1] + data.y[0].shape[1], len(data.u)
     samples = min(SAMPLES, (count // SPARE - 1) // each, *map(len, data.u))
     if samples < 1:
+        needed = SPARE * (each + 1)
+        length = sum(map(len, data.u)) // needed
+        way = f"cut the records, e.g. by window={length}, or" if length >= SHORTEST else "the records are too short:"
         raise ValueError(
-            f'initial="encoder" needs {SPARE * (each + 1)} windows or more to learn from, there are {count}: cut the '
-            'records, e.g. by window=200, or take initial="estimated"'
+            f'initial="encoder" needs {needed} windows or more to learn from, there are {count}: {way} take '
+            'initial="estimated"'
         )
     read = np.stack([features(u[:samples], y[:samples]) for u, y in zip(data.u, data.y, strict=True)])
     return Starts(sparse.csr_array(sparse.kron(read, sparse.eye_array(nx))), nx)

@@ -24,7 +24,7 @@ class Tightness:
 
     rate: no certificate in any norm can promise less (from a periodic orbit). `gain[output][input]`: differences of
     this size per unit of input difference exist, in the units of the channels. steps: the longest times after which a
-    difference was still larger than the shares LEFT (None: it never fell below, as long as we looked).
+    difference was still larger than the shares LEFT (None: after `longest` steps it was larger yet).
     worst_input (T, nu): the periodic input, in the units of the channels, that is forgotten most slowly.
     """
 
@@ -34,6 +34,7 @@ class Tightness:
     steps: tuple[int | None, ...]
     worst_input: tuple[tuple[float, ...], ...]
     seed: int
+    longest: int
 
     def rate_gap(self) -> float | None:
         """(1 - rate) / (1 - certified rate): how much faster the model may forget than is proved; None if refused."""
@@ -49,7 +50,8 @@ class Tightness:
         c = self.certificate
         if not c.holds:
             return False
-        times = any(seen is None or seen > c.forgetting(left)[0] for seen, left in zip(self.steps, LEFT, strict=True))
+        least = (self.longest + 1 if seen is None else seen for seen in self.steps)
+        times = any(steps > c.forgetting(left)[0] for steps, left in zip(least, LEFT, strict=True))
         gains = any(gap < 1 - tolerance for row in self.gain_gaps() for gap in row)
         return times or gains or self.rate > c.rate * (1 + tolerance)
 
@@ -62,7 +64,8 @@ class Tightness:
         for left, seen in zip(LEFT, self.steps, strict=True):
             promised = c.forgetting(left)[0] if c.holds else None
             ratio = f"{promised / seen:.3g}" if promised and seen else ""
-            rows += [(f"{100 * (1 - left):g} % forgotten after", self._time(promised), self._time(seen), ratio)]
+            late = f"more than {self._time(self.longest)}" if seen is None else self._time(seen)
+            rows += [(f"{100 * (1 - left):g} % forgotten after", self._time(promised), late, ratio)]
         for j, y in enumerate(c.y_names):
             for i, u in enumerate(c.u_names):
                 unit = f"{c.y_units[j] or '-'} per {c.u_units[i] or '-'}"

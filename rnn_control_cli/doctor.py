@@ -14,9 +14,9 @@ from .types import as_json, example
 
 EPILOG = example("rnn-control doctor", "rnn-control doctor --json > environment.json")
 OPTIONAL = {
-    "clarabel": "linear matrix inequalities", "pandas": "data frames", "pyarrow": "parquet", "h5py": "MATLAB 7.3 files",
-    "onnx": "checks of exported graphs", "onnxruntime": "checks of exported graphs", "do-mpc": "hand-over to do-mpc",
-    "optuna": "searches over cells and sizes",
+    "clarabel": "tests of matrix inequalities", "pandas": "data frames", "pyarrow": "parquet",
+    "h5py": "MATLAB 7.3 files", "onnx": "checks of exported graphs", "onnxruntime": "checks of exported graphs",
+    "do-mpc": "hand-over to do-mpc", "optuna": "searches over cells and sizes",
 }  # fmt: skip
 SOLVERS = {"nlpsol": ("ipopt", "fatrop", "sqpmethod"), "conic": ("osqp", "daqp", "qpoases", "highs"),
            "integrator": ("cvodes", "idas")}  # fmt: skip

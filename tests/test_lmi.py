@@ -8,10 +8,11 @@ import torch
 from scipy import sparse
 from zoo import ZOO, cascade_of_three, identified, randomised
 
-from rnn_control import ESN, GRU, LipschitzRNN, certify
+from rnn_control import ESN, GRU, LSTM, LipschitzRNN, certify
 from rnn_control.barrier import Inequality, Point
 from rnn_control.bounds import two_norm
 from rnn_control.channels import trace
+from rnn_control.contract import contract
 from rnn_control.forgetting import distance
 from rnn_control.lmi import best_rate, is_positive
 from rnn_control.model import Params
@@ -222,6 +223,20 @@ def test_box_that_only_the_class_proves_is_the_smallest_and_sharpens_the_rate(se
     usual, regional = certify(model, method="lmi"), certify(model, method="lmi", state_box="smallest")
     own = model.state_box(model.theta(), model.input_box())
     assert regional.state_box == tuple(own.tolist()) and regional.rate < usual.rate
+    proved = certify(model, method="lmi", state_box="smallest", rigorous=True)  # intervals know nothing of that proof
+    assert proved.holds and proved.state_box is None and proved.rate == usual.rate
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_gain_stays_in_proportion_where_gates_see_no_states(size):
+    """Without inputs their multipliers have no upper end: they ran to 1e100, and gains with their roots."""
+    model = randomised(LSTM(2, 2, size), 0, 0.3)
+    with torch.no_grad():
+        for name in ("Uf", "Ui", "Uc"):
+            getattr(model, name).zero_()
+    contract(model, "delta_iss", "weighted", 0.02)
+    found = certify(model, method="lmi")
+    assert found.holds and np.max(found.gain) < 5 and found.overshoot < 10
 
 
 def test_refused_box_is_widened_only_where_that_helps():
