@@ -11,28 +11,32 @@ with the sets they lose.
 """
 
 import argparse
-import functools
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the attack is a tool of the tests
 
-from breaking import break_rule, rule_of, sharpest  # noqa: E402
+from breaking import break_rule, rule_of, sharpest, sharpest_iss  # noqa: E402
 from breaking_metric import break_metric  # noqa: E402
 from wrong_rules import WRONG  # noqa: E402
 from zoo import ZOO  # noqa: E402
 
 ATTACKS = {
-    "published": functools.partial(break_rule, rule_of("published")),
-    "weighted": functools.partial(break_rule, rule_of("weighted")),
-    "sharpest": functools.partial(break_rule, sharpest),
-    "iss": functools.partial(break_rule, rule_of("published", "iss")),
-    "lmi": break_metric,
+    "published": partial(break_rule, rule_of("published")),
+    "weighted": partial(break_rule, rule_of("weighted")),
+    "sharpest": partial(break_rule, sharpest),
+    "lmi": partial(break_metric, property="delta_iss"),
+    "iss-published": partial(break_rule, rule_of("published", "iss")),
+    "iss-weighted": partial(break_rule, rule_of("weighted", "iss")),
+    "iss-sharpest": partial(break_rule, sharpest_iss),
+    "iss-lmi": partial(break_metric, property="iss"),
 }
+SLOW = "sharpest", "lmi", "iss-sharpest", "iss-lmi"
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="200 sets each, few ascents")
@@ -74,14 +78,14 @@ print(f"{'condition':44s}{'sets':>8s}{'broken':>8s}{'random':>14s}{'trained':>14
 for kind in args.family:
     for method in args.method:
         makers = [lambda shape=shape, kind=kind: ZOO[kind](*shape) for shape in SHAPES]
-        is_slow = method in ("lmi", "sharpest")
+        is_slow = method in SLOW
         wanted = max(SETS // 20, 40) if is_slow else SETS
         size = min(wanted // 2 + 2, 170 if is_slow else 1000)  # drawn at a time
-        options = MATRIX if method == "lmi" else ROW
+        options = MATRIX if method.endswith("lmi") else ROW
         total, broken, worst, seconds = attacked(ATTACKS[method], makers, wanted, size, options)
         report(f"{kind}, {method}", total, broken, worst, seconds, broken == 0 and total >= wanted)
 for name, (rule, make) in WRONG.items():
-    attack, size = functools.partial(break_rule, rule), min(1000, max(SETS // 2, 300))
+    attack, size = partial(break_rule, rule), min(1000, max(SETS // 2, 300))
     total, broken, worst, seconds = attacked(attack, [make], SETS, size, dict(ascents=40, long=20))
     report(f"wrong: {name}", total, broken, worst, seconds, broken > 0)
 print("random, trained: largest distance of two trajectories over the promised one; s: seconds")

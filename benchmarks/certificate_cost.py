@@ -44,7 +44,7 @@ def penalties(kind, samples):
     model, p, x0, data = problem(kind, 32, samples, 1)
     double = CompiledKernel(model, tuple(k for k, v in p.items() if v.requires_grad))
     found = {}
-    for method in TRAINABLE["delta_iss"]:
+    for method in TRAINABLE:
         cost = Penalty(model, "delta_iss", method, margin=0.5)
         found[method] = partial(cost, p, np.zeros(model.nx if method == "weighted" else 0))
         for _ in range(PAYS):

@@ -89,7 +89,7 @@ def is_hopeless(model):
 
 def verdicts(kind):
     """(nets, methods) whether certified; (nets,) the rates that the adversary found; (nets,) whether hopeless."""
-    methods, certified, rates, hopeless = METHODS["delta_iss"], [], [], []
+    methods, certified, rates, hopeless = METHODS, [], [], []
     for model in filter(None, (net_near_the_border(kind, seed) for seed in range(NETS))):
         found = {m: certify(model, method=m) for m in methods}
         certified.append([found[m].holds for m in methods])
@@ -109,7 +109,7 @@ for kind in args.families or FAMILIES:
     certified, rates, hopeless = verdicts(kind)
     contracting = rates < CONTRACTS
     before, left = None, np.ones(len(rates), bool)
-    for method, holds in zip(METHODS["delta_iss"], certified.T, strict=True):
+    for method, holds in zip(METHODS, certified.T, strict=True):
         left &= ~holds
         alone, refused, least = (percent(nets, contracting) for nets in (~holds, left, hopeless))
         met = bool(before is None or refused < before or refused <= least)

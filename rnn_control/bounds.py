@@ -78,12 +78,19 @@ LEVELS = 0.9, 0.99, 0.999
 class Comparison(NamedTuple):
     """A system that dominates the difference of two trajectories: |dx+| <= T(|dx|) + N |du|, elementwise.
 
-    T is monotone and positively homogeneous on the non-negative orthant (nx,), N is (nx, nu) and non-negative.
+    T is monotone and positively homogeneous on the non-negative orthant (nx,), N is (nx, nu) and non-negative. With a
+    `constant` (nx,) it dominates every trajectory itself: |x+| <= T(|x|) + N |u| + constant, for ISS.
     """
 
     T: Callable[[Tensor], Tensor]
     N: Tensor
     state_box: Tensor | None = None
+    constant: Tensor | None = None
+
+    def of_one(self, model, p) -> "Comparison":
+        """The system of a trajectory: it is compared with x = 0, u = 0, which f leaves by f(0, 0) (Theorem 26)."""
+        u, x = (self.N.new_zeros(n, 1) for n in (model.nu, model.nx))
+        return self._replace(constant=model.f(p, x, u).flatten().abs())
 
 
 class Seen(NamedTuple):
@@ -162,23 +169,27 @@ def weighted_bound(system: Comparison, w: Tensor) -> Bound:
     rows = system.T(w) / w
     rate = rows.max()
     drive = (system.N.sum(1) / w).max()
+    offset = 0.0 if system.constant is None else (system.constant / w).max() / (1 - rate)
     blocks = ((1, torch.inf),) * len(w)
-    return Bound(rows - 1, rate, w, blocks, drive, torch.inf, system.state_box, row_rates=rows, system=system)
+    return Bound(rows - 1, rate, w, blocks, drive, torch.inf, system.state_box, offset, row_rates=rows, system=system)
 
 
 @torch.no_grad()
 def steady_gain(system: Comparison, iterations: int = 30) -> Tensor:
     """S (nx, nu) with limsup |dx_i| <= sum_j S_ij max |du_j|; column j satisfies T(s) + N_j <= s (inf if T expands).
 
+    A last column is that of the constant, if there is one.
+
     T is a maximum of linear maps, so policy iteration finds the fixed point from below; then s + w max_i((T(s) + N_j -
     s)_i / w_i) / (1 - rate) is above it, whatever s >= 0 the iteration ended with (docs/theory.md, Theorem 2).
     """
     w = perron_weights(system)
     rate = (system.T(w) / w).max()
+    driven = system.N if system.constant is None else torch.cat([system.N, system.constant[:, None]], 1)
     if not rate < 1:
-        return torch.full_like(system.N, torch.inf)
+        return torch.full_like(driven, torch.inf)
     eye, columns = torch.eye(len(w), dtype=w.dtype), []
-    for d in system.N.T:
+    for d in driven.T:
         s = torch.zeros_like(d)
         for _ in range(iterations):
             with torch.enable_grad():

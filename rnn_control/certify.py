@@ -21,9 +21,9 @@ from .regional import sharpest_comparison
 from .scaler import Scaler
 
 PROPERTIES = ("delta_iss", "iss")
-TRAINABLE = {"delta_iss": ("published", "weighted"), "iss": ("published",)}
+TRAINABLE = "published", "weighted"
 """Conditions that are cheap and differentiable: what a training may enforce."""
-METHODS = TRAINABLE | {"delta_iss": ("published", "weighted", "lmi")}
+METHODS = *TRAINABLE, "lmi"
 AFFORDABLE, LARGEST = 20, 80
 """States up to which "best" tries the matrix inequality (seconds), and up to which it is tried at all (minutes)."""
 ROUNDING = 1e-9
@@ -44,10 +44,10 @@ def certify(
 ) -> Certificate:
     """Check a model's stability and say what is proved.
 
-    property: "delta_iss" or "iss". method: "published" (the condition of the paper); for deltaISS also "weighted"
-    (row-wise comparison system, the sharper of that of the class and that of its channels, in a weighted infinity norm)
-    and "lmi" (matrix inequality, quadratic norm); or "best": all of them in order of cost, "lmi" up to AFFORDABLE
-    states; the best rate wins, the rest is kept in `others`.
+    property: "delta_iss", of any two runs, or "iss", of one. method: "published" (the condition of the paper),
+    "weighted" (row-wise comparison system, the sharper of that of the class and that of its channels, in a weighted
+    infinity norm), "lmi" (matrix inequality, quadratic norm), or "best": all of them in order of cost, "lmi" up to
+    AFFORDABLE states; the best rate wins, the rest is kept in `others`.
     input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling. What is
     proved is for the smallest box around it that is symmetric about the middle of the scaling, which `input_box` of the
     certificate says: a box far off the middle gains nothing.
@@ -58,10 +58,10 @@ def certify(
     Raises ValueError for an unknown property or method, or a box that is not invariant. A model that is not stable
     gives `holds = False`, no error.
     """
-    if property not in METHODS:
+    if property not in PROPERTIES:
         raise ValueError(f"property is {property!r}; choose from {', '.join(PROPERTIES)}")
-    if method != "best" and method not in METHODS[property]:
-        raise ValueError(f"method is {method!r}; for {property} choose best, {', '.join(METHODS[property])}")
+    if method not in ("best", *METHODS):
+        raise ValueError(f"method is {method!r}; choose from best, {', '.join(METHODS)}")
     plain, scaler = unwrapped(model)
     if method == "lmi" and plain.nx > LARGEST:
         raise ValueError(f"{plain.nx} states are too many for the matrix inequality ({LARGEST}); take another method")
@@ -69,11 +69,11 @@ def certify(
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
     region = None if state_box is None else invariant(plain, p, u_max, state_box, rigorous)
     affordable = METHODS if plain.nx <= AFFORDABLE else TRAINABLE
-    methods = affordable[property] if method == "best" else (method,)
+    methods = affordable if method == "best" else (method,)
     bounds = {m: condition(plain, p, u_max, property, m, region=region) for m in methods if m != "weighted"}
     if "weighted" in methods:
-        system = sharpest_comparison(plain, p, u_max, region)
-        bounds["weighted"] = weighted_bound(system, perron_weights(system))
+        system = sharpest_comparison(plain, p, u_max, region, property == "iss")
+        bounds["weighted"] = _sharp(weighted_bound(system, perron_weights(system)), plain.nu)
     found = [_describe(model, plain, p, box, bound, u_max, property, m) for m, bound in bounds.items()]
     found = [_proved(model, plain, c) if rigorous and c.holds else c for c in found]
     found.sort(key=lambda c: (not c.holds, c.rate))
@@ -89,10 +89,26 @@ def condition(
     """
     if method == "published":
         return model.iss(p, u_max) if property == "iss" else model.delta_iss(p, u_max)
-    system = model.comparison(p, u_max)
+    system, is_iss = model.comparison(p, u_max), property == "iss"
     if method == "lmi":
-        return lmi_bound(model, p, u_max, system.state_box if region is None else region)
+        return lmi_bound(model, p, u_max, system.state_box if region is None else region, is_iss)
+    system = system.of_one(model, p) if is_iss else system
     return weighted_bound(system, perron_weights(system) if w is None else w)
+
+
+def _sharp(bound: Bound, nu: int) -> Bound:
+    """The bound for ISS of a comparison system with its steady levels instead of drive / (1 - rate), row by row."""
+    assert bound.system is not None
+    if bound.system.constant is None:
+        return bound
+    levels = _levels(bound)
+    return bound._replace(sharp_gain=levels[:, :nu].sum(1), offset=levels[:, nu])
+
+
+def _levels(bound: Bound) -> torch.Tensor:
+    """What inputs, and the constant, of a comparison system sustain in units of the scale, a row for a state."""
+    assert bound.system is not None
+    return steady_gain(bound.system) / bound.scale[:, None] + LEAST
 
 
 def is_proved(bound: Bound) -> bool:
@@ -190,7 +206,8 @@ def _memory(C: torch.Tensor, bound: Bound) -> np.ndarray:
 
 def _offset(bound: Bound, slack: float) -> float:
     """Of the unscaled norm of the state."""
-    return float((torch.as_tensor(bound.offset).max() + LEAST) * bound.scale.max()) * (1 + slack)
+    size = bound.scale.max() if bound.metric is None else 1 / torch.linalg.eigvalsh(bound.metric)[0].sqrt() * (1 + 1e-9)
+    return float((torch.as_tensor(bound.offset).max() + LEAST) * size) * (1 + slack)
 
 
 def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
@@ -198,18 +215,18 @@ def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: s
 
     The weighted condition and the matrix inequality have sharper gains, column by column. For ISS a last column
     holds the levels of the offset. In a metric: the r of V(e+)^2 <= r^2 V^2 + g^2 |du_i|^2, and the factor of the
-    multipliers, instead; that of the offset is r^2 = rate, which (rate V + h)^2 <= rate V^2 + h^2 / (1 - rate) gives.
+    multipliers, instead; that of the offset, if it has none of its own, is r^2 = rate, which (rate V + h)^2 <=
+    rate V^2 + h^2 / (1 - rate) gives.
     """
     C = plain.output_map(p)
     if method == "weighted":
-        assert bound.system is not None
-        S = steady_gain(bound.system) + LEAST
-        return (C.abs() @ S).numpy(), (S / bound.scale[:, None]).numpy()
+        S = _levels(bound)
+        return ((C.abs() * bound.scale) @ S[:, : plain.nu]).numpy(), S.numpy()
     if bound.input_gains is not None:
         assert bound.gain_rates is not None
-        rows, rate = np.stack([bound.gain_rates, np.ones(plain.nu)]), float(bound.rate) * (1 + SLACK)
+        rows, rate = np.stack([bound.gain_rates, np.ones(len(bound.gain_rates))]), float(bound.rate) * (1 + SLACK)
         last = [[math.sqrt(rate)], [1 / rate]]
-        rows = np.hstack([rows, last]) if property == "iss" else rows
+        rows = np.hstack([rows, last]) if property == "iss" and rows.shape[1] == plain.nu else rows
         return ((bound.seen_through(C) + LEAST) * bound.input_gains).numpy(), rows
     level = bound.gain() + LEAST
     gain, levels = (bound.seen_through(C) + LEAST) @ level, level[:, None].repeat(1, plain.nu)

@@ -8,7 +8,9 @@ channels q collect what is not linear: q_k = theta_k p_k, with p_k linear in dx,
     a b                                       a o db, then b o da
     mix(z, a, b)                              z o (da - db), then (a - b) o dz; the difference is db and both
 
-row by row; a row whose p is zero, or whose range is a point, is linear and makes no channel. What a function gives
+For ISS one trajectory is read like that: dx, du become x, u, a constant 1 stands beside du, phi(v) = phi(c) + theta
+(v - c) with c the constant part of v, and of a product and of `mix` the second channel is left out (Theorem 26).
+Row by row: one whose p is zero, or whose range is a point, is linear and makes no channel. What a function gives
 becomes a channel only where it is added or multiplied by a matrix: in a product its slope and the other factor are one
 theta. The order is that of rnn_control/check.py, which proves the inequality anew. Intervals are rounded outwards.
 """
@@ -32,13 +34,15 @@ NARROW = 2.0**-60
 """A range no wider is that of a factor all but known: any multiplier will do that is large."""
 LARGE = 2.0**80
 """The multiplier of what is all but linear."""
+SMALL = 2.0**-80
+"""That of what nothing depends on."""
 
 
 class Channels(NamedTuple):
-    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image.
+    """dx+ = F (dx; q; du), q_k = theta_k p_k (dx; q; du), theta_k in [lo_k, hi_k]; |x+| <= image. For ISS du is (u; 1).
 
-    `kept`: of all rows of the tape, linear ones with them, those that became channels; `group`: which of them were
-    made together, by one operation.
+    `kept`: of all rows of the tape, linear ones with them, those that became channels; `idle`: those on which nothing
+    depends and that were left out; `group`: which channels were made together, by one operation.
     """
 
     F: np.ndarray
@@ -47,6 +51,7 @@ class Channels(NamedTuple):
     hi: np.ndarray
     image: np.ndarray
     kept: np.ndarray
+    idle: np.ndarray
     group: np.ndarray
 
     def radius(self) -> np.ndarray:
@@ -62,33 +67,46 @@ class Channels(NamedTuple):
         ones = np.ones(len(self.p))
         return self._replace(F=self.F @ old, p=self.p @ old, lo=-ones, hi=ones)
 
+    def at_work(self) -> "Channels":
+        """The same without channels that neither dx+ nor any of these channels depends on."""
+        n, K = len(self.F), len(self.p)
+        works = self.F[:, n : n + K].any(0)
+        for k in reversed(range(K)):
+            works |= works[k] & (self.p[k, n : n + K] != 0)
+        columns = np.concatenate([np.ones(n, bool), works, np.ones(self.F.shape[1] - n - K, bool)])
+        kept, idle = self.kept.copy(), self.idle.copy()
+        kept[self.kept], idle[self.kept] = works, ~works
+        ranges = dict(lo=self.lo[works], hi=self.hi[works], group=self.group[works])
+        return self._replace(F=self.F[:, columns], p=self.p[works][:, columns], kept=kept, idle=idle, **ranges)
+
     def without_inputs(self) -> "Channels":
         """The same for du = 0."""
         n = len(self.F) + len(self.p)
         return self._replace(F=self.F[:, :n], p=self.p[:, :n])
 
 
-def trace(model: Model, p: Params, box: np.ndarray, u_max: np.ndarray, sign=np.positive) -> Channels:
-    """The channels of a model for |x| <= box (inf: unbounded) and |u| <= u_max.
+def trace(
+    model: Model, p: Params, box: np.ndarray, u_max: np.ndarray, sign=np.positive, is_iss: bool = False
+) -> Channels:
+    """The channels of a model for |x| <= box (inf: unbounded) and |u| <= u_max, of two trajectories or (ISS) of one.
 
     sign: np.abs for the sizes of the sums behind F and p instead, of which rounding may have taken a share.
     """
     nx, nu = model.nx, model.nu
-    tape, eye = Tape(nx + nu, sign), np.eye(nx + nu, nx + nu + 1)
+    tape, eye = Tape(nx + nu, sign, is_iss), np.eye(nx + nu, nx + nu + 1)
     x = Increment(tape, -box[:, None], box[:, None], eye[:nx])
     u = Increment(tape, -u_max[:, None], u_max[:, None], eye[nx:])
     names = {identifier(k): v.detach().double() for k, v in p.items()}
     x_next = run(equations(model)[0].text, {**names, "x": x, "u": u}, FUNCTIONS, float)["x_next"]
     last = x_next.L  # a function at the end of f has its channels recorded here
     total = nx + nu + 1 + len(tape.rows)
-    order = [*range(nx), *range(nx + nu + 1, total), *range(nx, nx + nu)]
+    order = [*range(nx), *range(nx + nu + 1, total), *range(nx, nx + nu + is_iss)]
     rows = [_widened(row[None], total)[:, order] for row in tape.rows]
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
-    F = _widened(last, total)[:, order]
-    return Channels(
-        F, np.concatenate([F[:0], *rows]), lo, hi, image, np.array(tape.kept, bool), np.array(tape.groups, int)
-    )
+    F, kept = _widened(last, total)[:, order], np.array(tape.kept, bool)
+    p, groups = np.concatenate([F[:0], *rows]), np.array(tape.groups, int)
+    return Channels(F, p, lo, hi, image, kept, np.zeros_like(kept), groups).at_work()
 
 
 def images(model: Model, p: Params, low: np.ndarray, high: np.ndarray, u_max: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -105,8 +123,8 @@ class Tape:
     The difference of the constant 1 is zero; its column makes a channel where the checker has one.
     """
 
-    def __init__(self, constant: int, sign=np.positive):
-        self.sign = sign
+    def __init__(self, constant: int, sign=np.positive, is_iss: bool = False):
+        self.sign, self.constant, self.is_iss = sign, constant, is_iss
         self.start, self.rows, self.ranges, self.kept, self.groups = constant + 1, [], [], [], []
         self.one = np.eye(1, self.start, constant)
 
@@ -162,7 +180,8 @@ class Increment(ops.Value):
     def __mul__(self, other) -> "Increment":
         if isinstance(other, Increment):
             ends = [_times(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
-            L = _sum(other.scaled(self.lo, self.hi), self.scaled(other.lo, other.hi))
+            L = other.scaled(self.lo, self.hi)
+            L = L if self.tape.is_iss else _sum(L, self.scaled(other.lo, other.hi))
         else:
             c = _array(other)
             ends, L = [_times(c, self.lo), _times(c, self.hi)], self.tape.sign(c) * self.L
@@ -194,7 +213,7 @@ class Increment(ops.Value):
 
     def relu(self) -> "Increment":
         slope = np.sort([1.0 * (self.lo >= 0), 1.0 * ~(self.hi <= 0)], 0)  # both where v is 0, or of unknown sign
-        return Increment(self.tape, np.maximum(self.lo, 0), np.maximum(self.hi, 0), self.L, tuple(slope))
+        return self._rising(lambda a: np.maximum(a, 0), np.maximum(self.lo, 0), np.maximum(self.hi, 0), *slope, 1.0)
 
     def _through(self, phi, slope, rest) -> "Increment":
         """phi(v) of a rising phi whose slope is even and falls with |v|; rest(|v|): what it lacks to saturation."""
@@ -203,7 +222,18 @@ class Increment(ops.Value):
         lo, hi = np.nextafter(phi(self.lo), -np.inf), np.nextafter(phi(self.hi), np.inf)
         width = np.where(near > 0, rest(near) - rest(far), slope(near) * (near + far))
         hi = np.where((width <= NARROW) & (abs(lo) > 0.25), lo, hi)
-        return Increment(self.tape, lo, hi, self.L, (slope(far), slope(near)))
+        return self._rising(phi, lo, hi, slope(far), slope(near), slope(0.0))
+
+    def _rising(self, phi, lo, hi, least, most, steepest) -> "Increment":
+        """phi(v) between lo and hi, its slopes between least and most where c lies in the range of v."""
+        if not self.tape.is_iss:
+            return Increment(self.tape, lo, hi, self.L, (least, most))
+        at = self.tape.constant
+        rest, c = self.L.copy(), self.L[:, at : at + 1]
+        rest[:, at] = 0
+        is_seen = (self.lo <= c) & (c <= self.hi)
+        q = self.tape.record(rest, np.where(is_seen, least, 0.0), np.where(is_seen, most, steepest))
+        return Increment(self.tape, lo, hi, _sum(q, phi(c) * self.tape.one))
 
     def signal(self) -> "Increment":
         return self
@@ -211,13 +241,14 @@ class Increment(ops.Value):
     def mix(self, a, b) -> "Increment":
         a, b = (v if isinstance(v, Increment) else 0.0 * self + v for v in (a, b))
         difference = a - b
-        first, second = difference.scaled(self.lo, self.hi), self.scaled(difference.lo, difference.hi)
+        change = difference.scaled(self.lo, self.hi)
+        change = change if self.tape.is_iss else _sum(change, self.scaled(difference.lo, difference.hi))
         with np.errstate(invalid="ignore"):  # NaN, where nothing is known of a sum of two that are unbounded
             ends = [s + t + r * (abs(s) + abs(t))
                     for r in (-ROUNDING, ROUNDING) for z in (self.lo, self.hi)
                     for s in (_times(z, a.lo), _times(z, a.hi))
                     for t in (_times(1 - z, b.lo), _times(1 - z, b.hi))]  # fmt: skip
-        return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, _sum(first, second)))
+        return Increment(self.tape, np.min(ends, 0), np.max(ends, 0), _sum(b.L, change))
 
     def vcat(self, parts) -> "Increment":
         parts = [v if isinstance(v, Increment) else 0.0 * self[:1] + v for v in parts]

@@ -158,12 +158,17 @@ class Trace(list):
 
 
 def rising(v, phi, slope, steepest):
-    """phi(v) from lower and upper bounds phi(a), slopes over the bounds of v; for ISS phi(c) + theta (v - c)."""
+    """phi(v) from lower and upper bounds phi(a), slopes over the bounds of v; for ISS phi(c) + theta (v - c).
+
+    c, the constant part of v, may lie outside of these bounds: then theta is only known to be between 0 and `steepest`.
+    """
     low, high, trace = phi(v.low)[0], phi(v.high)[1], v.trace
     if not trace.is_iss:
         return Value(low, high, v.form, trace, slope)
-    one, (a, b) = np.full((len(low), 1), Fraction(1)), phi(v.form.get("1", np.zeros((len(low), 1), object))[:, 0])
-    rest = trace.channel({k: M for k, M in v.form.items() if k != "1"}, 0 * a, steepest + 0 * a)
+    c = v.form.get("1", np.zeros((len(low), 1), object))[:, 0]
+    one, (a, b), is_seen = np.full((len(low), 1), Fraction(1)), phi(c), (v.low <= c) & (c <= v.high)
+    theta = np.where(is_seen, slope[0], 0), np.where(is_seen, slope[1], steepest)
+    rest = trace.channel({k: M for k, M in v.form.items() if k != "1"}, *theta)
     return Value(low, high, plus(plus(rest, {"1": a[:, None]}), trace.channel({"1": one}, 0 * a, b - a)), trace)
 
 

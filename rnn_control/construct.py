@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from .bounds import level_weights
 from .certificate import rate_of
-from .certify import TRAINABLE, condition
+from .certify import PROPERTIES, TRAINABLE, condition
 from .contract import roomiest_method
 from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
@@ -54,8 +54,8 @@ class Contracting(Wrapped):
             rate = rate_of(settling, dt)
         if not 0 < rate < 1:
             raise ValueError(f"rate is {rate}; it must lie between 0 and 1, e.g. 0.99")
-        if property not in TRAINABLE or method not in ("auto", *TRAINABLE[property]):
-            known = "; ".join(f"{name}: auto, {', '.join(methods)}" for name, methods in TRAINABLE.items())
+        if property not in PROPERTIES or method not in ("auto", *TRAINABLE):
+            known = f"{' and '.join(PROPERTIES)}, by auto, {', '.join(TRAINABLE)}"
             raise ValueError(f"no construction for property {property!r} by method {method!r}; choose from {known}")
         super().__init__(model, model.nu, dict(rate=rate, property=property))
         self.recurrent = ()

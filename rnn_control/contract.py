@@ -54,4 +54,4 @@ def roomiest_method(model: Model, property: str, margin: float) -> str:
             return -1.0, 0.0
         return factor, -float(condition(trial, trial.theta(), trial.input_box(), property, method).rate)
 
-    return max(TRAINABLE[property], key=merit)
+    return max(TRAINABLE, key=merit)

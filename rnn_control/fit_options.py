@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .certify import TRAINABLE
+from .certify import PROPERTIES, TRAINABLE
 from .data import Experiment
 from .identified import IdentifiedModel
 from .model import Model
@@ -33,18 +33,17 @@ def check_options(
     channels = ("u_names", "y_names", "u_units", "y_units", "dt")
     if valid is not None and any(getattr(valid, k) != getattr(train, k) for k in channels):
         raise ValueError("train and valid have different channels, units or sampling times; split one Experiment")
-    if certificate is not None and certificate not in TRAINABLE:
-        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(TRAINABLE)} or None")
-    held = [name for name in TRAINABLE if model.by_construction(name)]
+    if certificate is not None and certificate not in PROPERTIES:
+        raise ValueError(f"certificate is {certificate!r}; choose from {', '.join(PROPERTIES)} or None")
+    held = [name for name in PROPERTIES if model.by_construction(name)]
     if certificate is not None and held and certificate not in held:
         raise ValueError(
             f"the model has {held[0]} by construction, not {certificate}; ask for certificate={held[0]!r}, or build it "
             f"with property={certificate!r}"
         )
-    if method != "auto" and method not in TRAINABLE.get(certificate or "", ("auto",)):
-        raise ValueError(
-            f"method is {method!r}; for {certificate} choose auto, {', '.join(TRAINABLE.get(certificate or '', ()))}"
-        )
+    known = ("auto", *(TRAINABLE if certificate else ()))
+    if method not in known:
+        raise ValueError(f"method is {method!r}; for {certificate} choose {', '.join(known)}")
     if initial not in STARTS:
         raise ValueError(f"initial is {initial!r}; choose from {', '.join(STARTS)}")
     if drift not in ("auto", None):

@@ -1,4 +1,4 @@
-"""deltaISS by a matrix inequality: V(e) = sqrt(e' P e), the best rate, a small gain (docs/theory.md, Theorem 16)."""
+"""deltaISS or ISS by a matrix inequality: V(e) = sqrt(e' P e), best rate, small gain (docs/theory.md, Theorem 16)."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .barrier import Inequality, Point, centre
 from .bounds import Bound
-from .channels import LARGE, NARROW, Channels, trace
+from .channels import LARGE, NARROW, SMALL, Channels, trace
 from .check import NotChecked
 from .model import Model, Params
 
@@ -27,15 +27,15 @@ ROUNDING = 1e-13
 """Of every entry of M relative to the sum of its terms, times the size of M: what a smallest eigenvalue must exceed."""
 
 
-def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bound:
-    """The bound in the metric P for |u| <= u_max and states in an invariant box (None: all states).
+def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None, is_iss: bool = False) -> Bound:
+    """The bound in the metric P for |u| <= u_max and states in an invariant box (None: all states); of one run for ISS.
 
     P and the multipliers come from `best_rate` and `least_gain`; what counts is that `is_positive` finds the inequality
     true of them. Residual rate - 1; infinite where the cell multiplies values that have no bound, or has an
     operation that channels do not know.
     """
-    c = bounded_channels(model, p, u_max, box)
-    nothing = _bound(np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu, np.inf), np.inf, box)
+    c = bounded_channels(model, p, u_max, box, is_iss=is_iss)
+    nothing = _bound(np.inf, np.eye(model.nx), np.zeros(0), np.full(model.nu + is_iss, np.inf), np.inf, box, is_iss)
     if c is None:
         return nothing
     C, radius = model.output_map(p).detach().numpy(), c.radius()
@@ -46,29 +46,31 @@ def lmi_bound(model: Model, p: Params, u_max: Tensor, box: Tensor | None) -> Bou
             if rate < 1:
                 rate = 1 - (1 - SPARE) * (1 - rate)
                 point = least_gain(c, C, rate, point)
-            bound = metric_bound(c, rate, point, box)
+            bound = metric_bound(c, rate, point, box, is_iss)
     except (ArithmeticError, ValueError, np.linalg.LinAlgError):  # numbers too large, or too small, for the search
         return nothing
     assert bound.multipliers is not None
-    multipliers = np.full(len(c.kept), LARGE)
+    multipliers = np.where(c.idle, SMALL, LARGE)
     with np.errstate(divide="ignore"):
         multipliers[c.kept] = np.where(radius > NARROW / 2, bound.multipliers.numpy() / radius**2, LARGE)
     return bound._replace(multipliers=torch.from_numpy(multipliers))
 
 
-def bounded_channels(model: Model, p: Params, u_max: Tensor, box: Tensor | None, sign=np.positive) -> Channels | None:
+def bounded_channels(
+    model: Model, p: Params, u_max: Tensor, box: Tensor | None, sign=np.positive, is_iss: bool = False
+) -> Channels | None:
     """The channels of a model, see `trace`; None if a parameter is not finite, a product unbounded, or f not one."""
     if not all(torch.isfinite(v).all() for v in p.values()):
         return None
     radius = np.full(model.nx, np.inf) if box is None else box.detach().numpy()
     try:
-        c = trace(model, p, radius, u_max.detach().numpy(), sign)
+        c = trace(model, p, radius, u_max.detach().numpy(), sign, is_iss)
     except NotChecked:
         return None
     return c if all(np.isfinite(a).all() for a in (c.F, c.p, c.lo, c.hi)) else None
 
 
-def metric_bound(c: Channels, rate: float, point: Point, box: Tensor | None) -> Bound:
+def metric_bound(c: Channels, rate: float, point: Point, box: Tensor | None, is_iss: bool = False) -> Bound:
     """What P and tau, wherever they come from, prove of the channels c at this rate: an infinite rate if nothing."""
     nu = c.F.shape[1] - len(c.F) - len(c.p)
     scale = 1 / abs(point.P).max()
@@ -77,16 +79,19 @@ def metric_bound(c: Channels, rate: float, point: Point, box: Tensor | None) -> 
     if rate < 1 and not (np.linalg.eigvalsh(point.P)[0] > 0 and is_positive(decay, rate**2, point)):
         rate = np.inf
     g = input_gains(c, rate, point) if rate < 1 else np.full(nu, np.inf)
-    whole = np.linalg.eigvalsh(schur(Inequality(c, point.P), rate**2, point))[-1] if rate < 1 else np.inf
-    return _bound(rate, point.P, point.tau, g, max(whole, 0.0) ** 0.5, box)
+    driven = c._replace(F=c.F[:, :-1], p=c.p[:, :-1]) if is_iss else c
+    whole = np.linalg.eigvalsh(schur(Inequality(driven, point.P), rate**2, point))[-1] if rate < 1 else np.inf
+    return _bound(rate, point.P, point.tau, g, max(whole, 0.0) ** 0.5, box, is_iss)
 
 
-def _bound(rate, P, tau, g, whole, box) -> Bound:
+def _bound(rate, P, tau, g, whole, box, is_iss) -> Bound:
+    """g: of V by each input and, for ISS, by the constant."""
     rate, P, tau, g, whole = (torch.as_tensor(a, dtype=torch.float64) for a in (rate, P, tau, g, whole))
     ones, steady = torch.ones(len(P), dtype=torch.float64), torch.sqrt(1 - rate**2)
+    gains, offset = (g[:-1], g[-1] / steady) if is_iss else (g, 0.0)
     return Bound(
-        rate - 1, rate, ones, ((len(P), 2.0),), whole, 2.0, box, sharp_gain=(whole / steady)[None], metric=P,
-        multipliers=tau, input_gains=g / steady, gain_rates=rate.expand(len(g)),
+        rate - 1, rate, ones, ((len(P), 2.0),), whole, 2.0, box, offset, sharp_gain=(whole / steady)[None], metric=P,
+        multipliers=tau, input_gains=gains / steady, gain_rates=rate.expand(len(g)),
     )  # fmt: skip
 
 

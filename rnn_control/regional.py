@@ -15,21 +15,24 @@ INVARIANT = 1 + 1e-12
 
 @torch.no_grad()
 @np.errstate(all="ignore")  # numbers too large prove nothing
-def sharpest_comparison(model: Model, p: Params, u_max: Tensor, region: Tensor | None) -> Comparison:
-    """The comparison system of the better rate: that of the class, or that of the channels.
+def sharpest_comparison(
+    model: Model, p: Params, u_max: Tensor, region: Tensor | None, is_iss: bool = False
+) -> Comparison:
+    """The comparison system of the better rate, of two trajectories or (ISS) of one: the class's or the channels'.
 
     region: an invariant box of states (nx,); None: the box of the class's own system, all states if it needs none. One
     that only the class proves invariant is not taken: channels know nothing of that proof, nor does the checker.
     """
     own = model.comparison(p, u_max)
+    own = own.of_one(model, p) if is_iss else own
     box = own.state_box if region is None else region
-    c, sums = (bounded_channels(model, p, u_max, box, sign) for sign in (np.positive, np.abs))
+    c, sums = (bounded_channels(model, p, u_max, box, sign, is_iss) for sign in (np.positive, np.abs))
     if c is None or sums is None or len(sums.p) != len(c.p):
         return own
     if box is not None and not (c.image <= INVARIANT * box.numpy()).all():
         return own
-    found = of_channels(c, sums, box, torch.ones(model.nx, dtype=torch.float64))
-    found = of_channels(c, sums, box, perron_weights(found))
+    found = of_channels(c, sums, box, torch.ones(model.nx, dtype=torch.float64), is_iss)
+    found = of_channels(c, sums, box, perron_weights(found), is_iss)
 
     def rate(system: Comparison) -> float:
         w = perron_weights(system)
@@ -38,8 +41,8 @@ def sharpest_comparison(model: Model, p: Params, u_max: Tensor, region: Tensor |
     return min(own, found, key=rate)
 
 
-def of_channels(c: Channels, sums: Channels, box: Tensor | None, w: Tensor) -> Comparison:
-    """|dx+| <= max(L |dx|, H |dx|) + N |du|, for pairs of trajectories in the box on which c was traced.
+def of_channels(c: Channels, sums: Channels, box: Tensor | None, w: Tensor, is_iss: bool = False) -> Comparison:
+    """|dx+| <= max(L |dx|, H |dx|) + N |du|, for pairs of trajectories in the box on which c was traced; for one, ISS.
 
     In c centred, q_k = theta_k p_k with |theta_k| <= 1, each |q_k| is at most |p_k|. In each row of dx+ one channel is
     put at the two ends of its theta instead, and L and H are what they give: the one for which the row is least at w.
@@ -69,7 +72,8 @@ def of_channels(c: Channels, sums: Channels, box: Tensor | None, w: Tensor) -> C
         low[rows[is_less]], high[rows[is_less]] = (end[is_less] for end in ends)
     low, high = low + lost, high + lost
     L, H, N = (torch.from_numpy(a.copy()) for a in (low[:, :n], high[:, :n], np.maximum(low, high)[:, n:]))
-    return Comparison(lambda v: torch.maximum(L @ v, H @ v), N, box)
+    N, constant = (N[:, :-1], N[:, -1]) if is_iss else (N, None)
+    return Comparison(lambda v: torch.maximum(L @ v, H @ v), N, box, constant)
 
 
 def eliminated(c: Channels) -> tuple[np.ndarray, np.ndarray]:

@@ -43,6 +43,12 @@ def sharpest(model: Model, p: Params, u_max: Tensor) -> Bound:
     return weighted_bound(system, perron_weights(system))
 
 
+def sharpest_iss(model: Model, p: Params, u_max: Tensor) -> Bound:
+    """The same for one trajectory."""
+    system = sharpest_comparison(model, p, u_max, None, is_iss=True)
+    return weighted_bound(system, perron_weights(system))
+
+
 class Judged(NamedTuple):
     """What a rule says of S sets: promises hold where `is_accepted` (S,)."""
 
@@ -221,7 +227,7 @@ def outcome(model: Model, p: Stack, said: Judged, u_max: Tensor, trials: list[Tr
     """The long trial of the accepted sets; what is not finite breaks any promise."""
     ratios = torch.cat([trace(model, p, said, u_max, trial, long).amax(0) for trial in trials], 1)[said.is_accepted]
     worst = torch.nan_to_num(ratios, nan=torch.inf, posinf=torch.inf).amax(1)
-    return Outcome(len(worst), int((worst > 1 + 1e-9).sum()), float(worst.max()))
+    return Outcome(len(worst), int((worst > 1 + 1e-9).sum()), float(worst.max()) if len(worst) else 0.0)
 
 
 def draw(model: Model, sets: int, rng) -> Stack:

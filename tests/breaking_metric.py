@@ -21,19 +21,19 @@ SPARE = 1e-6
 """Relative, of the least rate: the proof needs some room for rounding."""
 
 
-def proved_by(bound: Bound) -> Rule:
+def proved_by(bound: Bound, is_iss: bool) -> Rule:
     """The least rate that P and tau of a bound prove of other parameters; nothing, of those with other channels."""
     assert bound.metric is not None and bound.multipliers is not None
     P, multipliers = bound.metric.numpy(), bound.multipliers.numpy()
 
     def rule(model, p, u_max):
         box = model.comparison(p, u_max).state_box
-        c = bounded_channels(model, p, u_max, box)
+        c = bounded_channels(model, p, u_max, box, is_iss=is_iss)
         point = Point(P, multipliers if c is None or len(c.kept) != len(multipliers) else multipliers[c.kept])
         if c is None or len(c.p) != len(point.tau):
             return bound._replace(residual=torch.tensor(torch.inf, dtype=torch.float64))
         t = least_t(Inequality(c.without_inputs(), 0 * point.P), point)
-        return metric_bound(c, max(t, 1e-6) ** 0.5 * (1 + SPARE), point, box)
+        return metric_bound(c, max(t, 1e-6) ** 0.5 * (1 + SPARE), point, box, is_iss)
 
     return rule
 
@@ -54,20 +54,22 @@ def climb(model: Model, free: Stack, said: Judged, u_max: Tensor, trial: Trial, 
 
 
 @torch.no_grad()
-def certified(model: Model, sets: int, rng) -> tuple[Stack, Tensor, list[Rule]]:
+def certified(model: Model, sets: int, rng, property: str) -> tuple[Stack, Tensor, list[Rule]]:
     """Free parameters and boxes of inputs of random sets that the search certifies, at most `sets`; its P and tau."""
     u_max, free = torch.from_numpy(rng.uniform(0.3, 2.0, (sets, model.nu))), breaking.draw(model, sets, rng)
     free = breaking.shrunk(model, free, torch.from_numpy(rng.uniform(0, 1, sets)))
-    p, rule = breaking.thetas(model, free), breaking.rule_of("lmi")
+    p, rule = breaking.thetas(model, free), breaking.rule_of("lmi", property)
     bounds = [rule(model, Params({k: v[s] for k, v in p.items()}), u) for s, u in enumerate(u_max)]
     kept = [s for s, bound in enumerate(bounds) if is_proved(bound)]
-    return {k: v[kept] for k, v in free.items()}, u_max[kept], [proved_by(bounds[s]) for s in kept]
+    return {k: v[kept] for k, v in free.items()}, u_max[kept], [proved_by(bounds[s], property == "iss") for s in kept]
 
 
-def break_metric(model: Model, sets: int, seed: int, ascents=10, long=150, rounds=2, kin=20) -> tuple[Outcome, Outcome]:
+def break_metric(
+    model: Model, sets: int, seed: int, property: str, ascents=10, long=150, rounds=2, kin=20
+) -> tuple[Outcome, Outcome]:
     """Outcomes for random sets that the search certifies, and for `kin` trained from each: at most `sets` in all."""
     rng = np.random.default_rng(seed)
-    free, u_max, rules = certified(model, max(sets // (kin + 1), 1), rng)
+    free, u_max, rules = certified(model, max(sets // (kin + 1), 1), rng, property)
     if not rules:
         return Outcome(0, 0, 0.0), Outcome(0, 0, 0.0)
     p = breaking.thetas(model, free)

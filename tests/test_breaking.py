@@ -9,30 +9,33 @@ from wrong_rules import WRONG
 from zoo import ZOO, randomised
 
 from rnn_control import GRU
-from rnn_control.certify import TRAINABLE
+from rnn_control.certify import PROPERTIES, TRAINABLE
 
 
-@pytest.mark.parametrize("property, method", [(name, m) for name, methods in TRAINABLE.items() for m in methods])
+@pytest.mark.parametrize("property, method", [(name, method) for name in PROPERTIES for method in TRAINABLE])
 def test_no_parameters_break_the_condition(factory, property, method):
     for found in breaking.break_rule(breaking.rule_of(method, property), factory(1, 1, 2), 24, 1, ascents=6, long=40):
         assert found.sets >= 4 and found.broken == 0
 
 
+@pytest.mark.parametrize("rule", [breaking.sharpest, breaking.sharpest_iss])
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_no_parameters_break_the_sharper_of_two_comparison_systems(kind):
-    for found in breaking.break_rule(breaking.sharpest, ZOO[kind](1, 1, 2), 8, 1, ascents=3, long=40):
+def test_no_parameters_break_the_sharper_of_two_comparison_systems(kind, rule):
+    for found in breaking.break_rule(rule, ZOO[kind](1, 1, 2), 8, 1, ascents=3, long=40):
         assert found.sets > 0 and found.broken == 0
 
 
+@pytest.mark.parametrize("property", PROPERTIES)
 @pytest.mark.parametrize("kind", ["gru", "ren"])
-def test_no_parameters_break_what_a_metric_proves(kind):
-    for found in breaking_metric.break_metric(ZOO[kind](1, 1, 2), 14, 1, ascents=4, long=40, rounds=1, kin=6):
+def test_no_parameters_break_what_a_metric_proves(kind, property):
+    options = dict(ascents=4, long=40, rounds=1, kin=6)
+    for found in breaking_metric.break_metric(ZOO[kind](1, 1, 2), 14, 1, property, **options):
         assert found.sets > 0 and found.broken == 0
 
 
 def test_sets_trained_against_a_metric_are_new_ones():
     model, rng = ZOO["esn"](1, 1, 2), np.random.default_rng(1)
-    free, u_max, rules = breaking_metric.certified(model, 2, rng)
+    free, u_max, rules = breaking_metric.certified(model, 2, rng, "delta_iss")
     path = {k: (v, 0.05 * torch.ones_like(v)) for k, v in free.items()}
     moved, said = breaking.onto(rules, model, lambda share: breaking_metric.along(path, share), u_max)
     assert said.is_accepted.all() and all((moved[k] != v).all() for k, v in free.items())
@@ -41,12 +44,14 @@ def test_sets_trained_against_a_metric_are_new_ones():
 def test_metric_that_proves_too_fast_a_rate_is_broken(monkeypatch):
     honest = breaking_metric.metric_bound
 
-    def hasty(c, rate, point, box):
-        bound = honest(c, rate, point, box)
+    def hasty(c, rate, point, box, is_iss):
+        bound = honest(c, rate, point, box, is_iss)
         return bound._replace(rate=bound.rate**2, drive=bound.drive / 4, sharp_gain=bound.gain() / 4)
 
     monkeypatch.setattr(breaking_metric, "metric_bound", hasty)
-    _, trained = breaking_metric.break_metric(ZOO["esn"](1, 1, 2), 14, 1, ascents=4, long=40, rounds=1, kin=6)
+    _, trained = breaking_metric.break_metric(
+        ZOO["esn"](1, 1, 2), 14, 1, "delta_iss", ascents=4, long=40, rounds=1, kin=6
+    )
     assert trained.broken > 0
 
 

@@ -75,9 +75,9 @@ def test_level_of_a_series_is_reached_however_large_its_coupling():
     assert (A @ w < 0.8 * w).all() and float(weighted_bound(series, perron_weights(series)).rate) < 1
 
 
-@pytest.mark.parametrize("options", [dict(method="lmi"), dict(method="typo"), dict(property="iss", method="weighted")])
+@pytest.mark.parametrize("options", [dict(method="lmi"), dict(method="typo"), dict(property="iss", method="lmi")])
 def test_method_without_a_construction_is_refused(options):
-    with pytest.raises(ValueError, match="choose from delta_iss: auto, published, weighted; iss: auto, published"):
+    with pytest.raises(ValueError, match="choose from delta_iss and iss, by auto, published, weighted"):
         Contracting(quick_gru(1, 1, 2), **options)
 
 

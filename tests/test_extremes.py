@@ -7,7 +7,7 @@ from zoo import BY_CONSTRUCTION, ZOO, identified, randomised, tensors
 
 from rnn_control import GRU, LSTM, GRUResetAfter, LipschitzRNN, Model, certify
 
-METHODS = [("delta_iss", "published"), ("delta_iss", "weighted"), ("delta_iss", "lmi"), ("iss", "published")]
+METHODS = [(property, method) for property in ("delta_iss", "iss") for method in ("published", "weighted", "lmi")]
 KINDS = [kind for kind in ZOO if kind not in BY_CONSTRUCTION]
 
 

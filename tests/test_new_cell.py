@@ -57,7 +57,7 @@ class TestNewCellIsStable(Theorems):
     pass
 
 
-@pytest.mark.parametrize("method", METHODS["delta_iss"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_function_at_the_end_of_f_is_a_channel(factory, method):
     found = certify(factory(1, 1, 3, seed=1), method=method, rigorous=True)
     assert found.holds and found.proof == "exact arithmetic"
