@@ -70,9 +70,9 @@ class Channels(NamedTuple):
     def at_work(self) -> "Channels":
         """The same without channels that neither dx+ nor any of these channels depends on."""
         n, K = len(self.F), len(self.p)
-        works = self.F[:, n : n + K].any(0)
+        works = np.any(self.F[:, n : n + K], axis=0)
         for k in reversed(range(K)):
-            works |= works[k] & (self.p[k, n : n + K] != 0)
+            works = works | (self.p[k, n : n + K] != 0) if works[k] else works
         columns = np.concatenate([np.ones(n, bool), works, np.ones(self.F.shape[1] - n - K, bool)])
         kept, idle = self.kept.copy(), self.idle.copy()
         kept[self.kept], idle[self.kept] = works, ~works
@@ -105,8 +105,8 @@ def trace(
     lo, hi = np.array(tape.ranges).reshape(-1, 2).T
     image = np.maximum(abs(x_next.lo), abs(x_next.hi))[:, 0]
     F, kept = _widened(last, total)[:, order], np.array(tape.kept, bool)
-    p, groups = np.concatenate([F[:0], *rows]), np.array(tape.groups, int)
-    return Channels(F, p, lo, hi, image, kept, np.zeros_like(kept), groups).at_work()
+    inner, groups = np.concatenate([F[:0], *rows]), np.array(tape.groups, int)
+    return Channels(F, inner, lo, hi, image, kept, np.zeros_like(kept), groups).at_work()
 
 
 def images(model: Model, p: Params, low: np.ndarray, high: np.ndarray, u_max: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -212,8 +212,9 @@ class Increment(ops.Value):
         return self._through(expit, lambda a: expit(a) * expit(-a), lambda a: expit(-a))  # 1 - sigmoid rounds to zero
 
     def relu(self) -> "Increment":
-        slope = np.sort([1.0 * (self.lo >= 0), 1.0 * ~(self.hi <= 0)], 0)  # both where v is 0, or of unknown sign
-        return self._rising(lambda a: np.maximum(a, 0), np.maximum(self.lo, 0), np.maximum(self.hi, 0), *slope, 1.0)
+        least, most = np.sort([1.0 * (self.lo >= 0), 1.0 * ~(self.hi <= 0)], 0)  # both where v is 0, or not known
+        ends = np.maximum(self.lo, 0), np.maximum(self.hi, 0)
+        return self._rising(lambda a: np.maximum(a, 0), *ends, least, most, 1.0)
 
     def _through(self, phi, slope, rest) -> "Increment":
         """phi(v) of a rising phi whose slope is even and falls with |v|; rest(|v|): what it lacks to saturation."""

@@ -34,13 +34,26 @@ class FitResult:
     encoder: Encoder | None = field(default=None, repr=False)
     """Of initial="encoder": the model's state from a past window, without a search."""
 
-    def _repr_html_(self) -> str:
-        rows = [
-            ("validation RMSE / std", float(self.history["valid"][self.best_iteration])),
-            *([(f"of a linear model of {self.linear.order} states", self.linear_error)] if self.linear else []),
+    def rows(self) -> list[tuple[str, str]]:
+        """How well the model predicts, beside the linear one, and how it was found, as (name, value) pairs."""
+        linear = (
+            [] if self.linear is None else [(f"of a linear model of {self.linear.order} states", self.linear_error)]
+        )
+        errors = [("validation RMSE / std", float(self.history["valid"][self.best_iteration])), *linear]
+        return [(name, f"{error:.4g}") for name, error in errors] + [
             ("kept", f"iteration {self.best_iteration} of {len(self.history['loss'])}"),
             ("trained in", f"{self.seconds:.1f} s" + (", interrupted" if self.interrupted else "")),
         ]
+
+    def __str__(self) -> str:
+        rows, model = self.rows(), self.model
+        width = max(len(name) for name, _ in rows)
+        title = f"Fit of a {model.model.kind} model, {model.model.nx} states, dt = {model.dt:g} s"
+        text = "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in rows)])
+        return text if self.certificate is None else f"{text}\n{self.certificate}"
+
+    def _repr_html_(self) -> str:
+        rows = self.rows()
         proof = "" if self.certificate is None else self.certificate._repr_html_()
         return self.model._repr_html_() + html_table("Fit", rows) + proof
 

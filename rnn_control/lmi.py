@@ -130,7 +130,7 @@ def multipliers(problem: Inequality, P: np.ndarray, chosen: Callable[[int, float
     """tau_k = chosen(k, what it must exceed), from the last channel to the first."""
     nx, tau, G = problem.nx, np.zeros(problem.K), problem.F.T @ P @ problem.F
     for k in reversed(range(problem.K)):
-        tau[k] = chosen(k, G[nx + k, nx + k])
+        tau[k] = chosen(k, float(G[nx + k, nx + k]))
         a, b = problem.A[k], problem.B[k]
         G = G + tau[k] * (np.outer(a, b) + np.outer(b, a))
         G = G - np.outer(G[nx + k], G[nx + k]) / G[nx + k, nx + k]

@@ -200,7 +200,7 @@ def test_floor_of_a_certified_cell_equals_the_linear_model(make):
 def test_cell_without_linear_start_stands_beside_the_better_linear_score():
     result = fit(ESN(2, 2, 5), oscillation(300, 0), oscillation(200, 1), epochs=0, polish=0, progress=False)
     assert result.linear is not None and result.linear_error < result.history["valid"][result.best_iteration]
-    assert "of a linear model of" in result._repr_html_()
+    assert "of a linear model of" in result._repr_html_() and f"{result.linear_error:.4g}" in str(result)
 
 
 def test_linear_error_is_the_measure_of_the_search(data, third):

@@ -42,6 +42,11 @@ def test_html_is_whole_and_escaped(shown, name):
     assert opened == [] and "<table>" in html and WICKED not in html and "&lt;b&gt;T&lt;/b&gt; &amp;" in html
 
 
+def test_fit_prints_how_well_it_predicts_and_its_certificate(shown):
+    text = str(shown["fit"])
+    assert "Fit of a gru model, 3 states" in text and "0.2" in text and "deltaISS: holds" in text
+
+
 @pytest.mark.parametrize("name", ["experiment", "model", "certificate", "fit", "loop"])
 def test_plot_returns_a_figure_with_axes(shown, name):
     figure = shown[name].plot(*([shown["experiment"]] if name == "model" else []))
