@@ -30,7 +30,7 @@ def attack(
         )
     plain, scaler = unwrapped(model)
     p, rng = Params({k: v.detach().double() for k, v in plain.theta().items()}), np.random.default_rng(seed)
-    domain = certified_domain(plain, p, certificate, scaler)
+    p, domain, middle = certified_domain(plain, p, certificate, scaler)
     worst = slowest_orbit(plain, p, domain, rng, restarts, ascents)
     gain = largest_gain(plain, p, domain, worst, rng, max(2, restarts // 4), ascents).numpy()
     steps = slowest_forgetting(plain, p, domain, worst, rng, certificate, longest)
@@ -39,7 +39,7 @@ def attack(
         worst.rate,
         tuple(map(tuple, (gain * scaler.y_std[:, None] / scaler.u_half).tolist())),
         steps,
-        tuple(map(tuple, scaler.u_out(worst.pattern.numpy()).tolist())),
+        tuple(map(tuple, scaler.u_out(worst.pattern.numpy() + middle).tolist())),
         seed,
         longest,
     )

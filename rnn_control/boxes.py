@@ -27,18 +27,31 @@ LEAST = 1e-27
 """Radius of a state that does not move."""
 
 
-def cover(model: Model, scaler: Scaler, asked: np.ndarray | None) -> tuple[np.ndarray, Tensor]:
-    """The box (nu, 2) to certify, in the model's units, symmetric around u_mid; and a u_max (nu,) that covers it."""
+def cover(
+    model: Model, scaler: Scaler, asked: np.ndarray | None, property: str
+) -> tuple[np.ndarray, Tensor, Tensor | None]:
+    """The box (nu, 2) to certify, in the model's units; u_max (nu,) that covers it, and its middle, if any.
+
+    Symmetric around u_mid, but for deltaISS of a cell that can be `moved`: from u_mid ISS counts inputs.
+    """
     radius = scaler.u_half
     if asked is not None:
         ends = np.asarray(asked, float)
         if ends.shape != (model.nu, 2) or not np.isfinite(ends).all() or (ends[:, 0] > ends[:, 1]).any():
             raise ValueError(f"input_box is {asked!r}; it must be (nu, 2) = ({model.nu}, 2): lower, upper per input")
+        if model.inputs and property == "delta_iss":
+            middle = scaler.u_in(ends.mean(1))
+            return ends, reach(ends, scaler, middle), torch.from_numpy(middle)
         radius = abs(ends - scaler.u_mid[:, None]).max(1)
     box = np.stack([scaler.u_mid - radius, scaler.u_mid + radius], 1)
-    rows = zip(box.tolist(), scaler.u_mid.tolist(), scaler.u_half.tolist(), strict=True)
-    reach = [max(abs(Fraction(end) - Fraction(m)) for end in row) / Fraction(h) for row, m, h in rows]
-    return box, torch.tensor([above(r) for r in reach], dtype=torch.float64)
+    return box, reach(box, scaler, np.zeros(model.nu)), None
+
+
+def reach(box: np.ndarray, scaler: Scaler, middle: np.ndarray) -> Tensor:
+    """(nu,): how far, normalised, the ends of a box are at most from the middle (nu,), normalised."""
+    rows = zip(box.tolist(), *(a.tolist() for a in (scaler.u_mid, scaler.u_half, middle)), strict=True)
+    far = [max(abs((Fraction(end) - Fraction(m)) / Fraction(h) - Fraction(c)) for end in row) for row, m, h, c in rows]
+    return torch.tensor([above(a) for a in far], dtype=torch.float64)
 
 
 def above(a: Fraction) -> float:

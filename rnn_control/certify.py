@@ -48,9 +48,9 @@ def certify(
     "weighted" (row-wise comparison system, the sharper of that of the class and that of its channels, in a weighted
     infinity norm), "lmi" (matrix inequality, quadratic norm), or "best": all of them in order of cost, "lmi" up to
     AFFORDABLE states; the best rate wins, the rest is kept in `others`.
-    input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling. What is
-    proved is for the smallest box around it that is symmetric about the middle of the scaling, which `input_box` of the
-    certificate says: a box far off the middle gains nothing.
+    input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling. For ISS,
+    and networks, what is proved is for the smallest box around it that is symmetric about the middle of the scaling, as
+    `input_box` of the certificate says: there a box far off the middle gains nothing.
     state_box: radii (nx,) of a smaller invariant box of normalised states from which all trajectories start, or
     "smallest" to have one found; it sharpens "weighted" and "lmi". By default the model's own box, or none where none
     is needed.
@@ -65,8 +65,9 @@ def certify(
     plain, scaler = unwrapped(model)
     if method == "lmi" and plain.nx > LARGEST:
         raise ValueError(f"{plain.nx} states are too many for the matrix inequality ({LARGEST}); take another method")
-    box, u_max = cover(plain, scaler, input_box)
+    box, u_max, middle = cover(plain, scaler, input_box, property)
     p = Params({k: v.detach().double() for k, v in plain.theta().items()})
+    p = p if middle is None else plain.moved(p, middle)
     region = None if state_box is None else invariant(plain, p, u_max, state_box, rigorous)
     affordable = METHODS if plain.nx <= AFFORDABLE else TRAINABLE
     methods = affordable if method == "best" else (method,)

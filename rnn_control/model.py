@@ -45,6 +45,8 @@ class Model(nn.Module, ABC):
     """Names of the parameters whose common shrinkage to zero makes the model contract (used by `contract`)."""
     injected: tuple[str, ...] = ()
     """Gates that an observer may correct (see `observer.design_observer`)."""
+    inputs: Mapping[str, str] = {}
+    """Biases, each with the matrix of the input beside it, where u enters nowhere else: see `moved`."""
 
     def __init__(self, nu: int, ny: int, nx: int, config: dict[str, Any]):
         super().__init__()
@@ -88,6 +90,10 @@ class Model(nn.Module, ABC):
     def input_box(self) -> Tensor:
         """|u_i| <= 1: the box of inputs that the conditions assume unless told otherwise."""
         return torch.ones(self.nu, dtype=torch.float64)
+
+    def moved(self, p: Params, middle: Tensor) -> Params:
+        """The parameters with which the cell sees u - middle as the given ones see u, middle (nu,): other biases."""
+        return Params({**p, **{b: p[b] + p[W] @ middle[:, None] for b, W in self.inputs.items()}})
 
     @abstractmethod
     def f(self, p: Params, x, u) -> Any:

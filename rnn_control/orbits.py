@@ -34,13 +34,20 @@ class Domain(NamedTuple):
         return self.box[:, None] * signs
 
 
-def certified_domain(model: Model, p: Params, certificate: Certificate, scaler: Scaler) -> Domain:
-    """Where the certificate speaks; an invariant box, or a wide one, where it speaks of all initial states."""
-    u_max = torch.from_numpy(np.abs(scaler.u_in(np.array(certificate.input_box).T)).max(0))
+def certified_domain(
+    model: Model, p: Params, certificate: Certificate, scaler: Scaler
+) -> tuple[Params, Domain, np.ndarray]:
+    """Where the certificate speaks; an invariant box, or a wide one, where it speaks of all initial states.
+
+    Inputs are those around the middle (nu,) of their box, normalised, and the parameters those that see them so.
+    """
+    ends = scaler.u_in(np.array(certificate.input_box).T)
+    middle = ends.mean(0) if model.inputs else np.zeros(model.nu)
+    u_max, p = torch.from_numpy(abs(ends - middle).max(0)), model.moved(p, torch.from_numpy(middle))
     box = model.state_box(p, u_max).detach()
     if certificate.state_box is not None:
         box = torch.tensor(certificate.state_box, dtype=torch.float64)
-    return Domain(u_max, torch.nan_to_num(box, nan=WIDE, posinf=WIDE))
+    return p, Domain(u_max, torch.nan_to_num(box, nan=WIDE, posinf=WIDE)), middle
 
 
 class Orbit(NamedTuple):

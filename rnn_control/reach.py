@@ -80,7 +80,8 @@ def attack_iss(
         raise ValueError("the certificate is for delta_iss, which speaks of pairs of trajectories: give it to attack")
     plain, scaler = unwrapped(model)
     p, rng = Params({k: v.detach().double() for k, v in plain.theta().items()}), np.random.default_rng(seed)
-    ends = furthest(plain, p, certified_domain(plain, p, certificate, scaler), rng, restarts, ascents)
+    p, domain, _ = certified_domain(plain, p, certificate, scaler)
+    ends = furthest(plain, p, domain, rng, restarts, ascents)
     low, high = scaler.y_out(ends.T.numpy())
     return Reached(certificate, tuple(zip(low.tolist(), high.tolist(), strict=True)), seed)
 

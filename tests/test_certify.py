@@ -217,10 +217,12 @@ def test_physical_input_box_is_reported_as_it_was_used():
         physical.scaler.u_mid - 0.5 * physical.scaler.u_half,
         physical.scaler.u_mid + 0.2 * physical.scaler.u_half,
     )
-    certificate = certify(physical, input_box=np.stack([low, high], 1))
-    wide = np.array(certificate.input_box)
+    box = np.stack([low, high], 1)
+    pairs, one = certify(physical, input_box=box), certify(physical, "iss", input_box=box)
+    assert pairs.rate <= certify(physical).rate and (np.array(pairs.input_box) == box).all()
+    wide = np.array(one.input_box)  # ISS counts inputs from the middle
+    assert wide.mean(1) == pytest.approx(physical.scaler.u_mid)
     assert (wide[:, 0] <= low + 1e-9).all() and (wide[:, 1] >= high - 1e-9).all()
-    assert certificate.rate <= certify(physical).rate
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """Theorem 25: what the channels of any cell say on a box of its states, and how much sharper that is."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 from zoo import ZOO, identified, randomised
 
-from rnn_control import GRU, LSTM, Cascade, certify
+from rnn_control import GRU, LSTM, Cascade, attack, certify, check
 from rnn_control.bounds import perron_weights, weighted_bound
+from rnn_control.certify import _stored
 from rnn_control.contract import contract
 from rnn_control.lmi import bounded_channels
 from rnn_control.regional import of_channels, sharpest_comparison
@@ -95,3 +99,49 @@ def test_sums_that_cancel_leave_what_rounding_may_have_taken():
     only_first = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float64)
     handed_on = of_channels(c, sums, None, only_first).T(only_first)[2:]
     assert (handed_on > 1e9 * 2**-53).all() and (handed_on < 1e-2).all()
+
+
+def upper_quarter(model):
+    """Of the input box."""
+    low, high = model.scaler.u_min, model.scaler.u_max
+    return np.stack([low + 0.75 * (high - low), high], 1)
+
+
+@pytest.mark.parametrize("kind", ["gru", "gru_reset_after", "lstm", "cascade", "network"])
+def test_box_off_the_middle_is_proved_as_it_was_asked_for(kind):
+    model = randomised(ZOO[kind](2, 1, 3), 0, 0.5)
+    contract(model, "delta_iss", "weighted", 0.01)
+    physical = identified(model)
+    usual, there = certify(physical), certify(physical, input_box=upper_quarter(physical), rigorous=True)
+    narrow = certify(physical, input_box=upper_quarter(physical), state_box="smallest", rigorous=True)
+    assert there.proof == narrow.proof == "exact arithmetic" and narrow.rate < there.rate < usual.rate
+    assert there.input_box == tuple(map(tuple, upper_quarter(physical).tolist()))
+
+
+def test_what_is_proved_off_the_middle_is_not_of_the_middle():
+    """The certificate with the whole box in it is refused, and runs there forget more slowly than it says."""
+    model = randomised(GRU(1, 1, 3), 0, 0.5)
+    with torch.no_grad():
+        model.Wz.copy_(-8 * torch.ones(3, 1))
+    contract(model, "delta_iss", "weighted", 0.01)
+    physical = identified(model)
+    there = certify(physical, input_box=upper_quarter(physical), rigorous=True)
+    assert there.holds and not attack(physical, there, restarts=4, ascents=4, longest=300).refutes()
+    everywhere = dataclasses.replace(there, input_box=certify(physical).input_box)
+    with pytest.raises(ValueError, match="the decay rate|inequality"):
+        check_again(physical, everywhere)
+    assert attack(physical, everywhere, restarts=4, ascents=4, longest=2000).refutes()
+
+
+def test_worst_input_lies_in_the_box_off_the_middle():
+    physical = identified(randomised(GRU(2, 1, 3), 0, 0.3))
+    seen = attack(physical, certify(physical, input_box=upper_quarter(physical)), restarts=2, ascents=2, longest=50)
+    worst, (low, high) = np.array(seen.worst_input), upper_quarter(physical).T
+    assert (worst >= low - 1e-9).all() and (worst <= high + 1e-9).all()
+
+
+def check_again(model, certificate):
+    spec, equations, raw = _stored(model.model)
+    labels = {k: getattr(model, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
+    header = json.loads(json.dumps(dict(spec=spec, equations=equations, scaler=model.scaler.to_dict(), **labels)))
+    check.prove(header, raw, json.loads(certificate.to_json()))

@@ -21,6 +21,7 @@ class GRU(Model):
     kind = "gru"
     recurrent = ("Uz", "Uf", "Ur", "Wz", "bz")
     injected = ("z", "f")
+    inputs = {"bz": "Wz", "bf": "Wf", "br": "Wr"}
 
     def __init__(self, nu: int, ny: int, size: int = 8, *, seed: int = 0):
         super().__init__(nu, ny, size, dict(nu=nu, ny=ny, size=size))

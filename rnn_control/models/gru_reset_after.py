@@ -20,6 +20,7 @@ class GRUResetAfter(Model):
 
     kind = "gru_reset_after"
     recurrent = ("Uz", "Ur", "Un", "Wz", "bz")
+    inputs = {"bz": "Wz", "br": "Wr", "bn": "Wn"}
 
     def __init__(self, nu: int, ny: int, size: int = 8, *, seed: int = 0):
         super().__init__(nu, ny, size, dict(nu=nu, ny=ny, size=size))

@@ -24,6 +24,7 @@ class LSTM(Model):
     kind = "lstm"
     recurrent = ("Uf", "Ui", "Uo", "Uc", "Wf", "bf")
     injected = ("f", "i", "o")
+    inputs = {"bf": "Wf", "bi": "Wi", "bo": "Wo", "bc": "Wc"}
 
     def __init__(self, nu: int, ny: int, size: int = 8, *, seed: int = 0):
         super().__init__(nu, ny, 2 * size, dict(nu=nu, ny=ny, size=size))

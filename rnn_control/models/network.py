@@ -54,6 +54,9 @@ class Network(Model):
         self.wiring, self.written = wiring(inputs, reads, writes, outputs), writes
         self.layers = nn.ModuleDict(models)
         self.recurrent = tuple(f"layers.{k}.{name}" for k, m in models.items() for name in m.recurrent)
+        outer = {k: m for k, m in models.items() if {*reads[k]} & {*inputs}}
+        if all(m.inputs for m in outer.values()):
+            self.inputs = {f"{k}.{b}": f"{k}.{W}" for k, m in outer.items() for b, W in m.inputs.items()}
         if self.wiring.gains:
             self.recycle = nn.Parameter(torch.full((self.wiring.gains, 1), 0.1, dtype=torch.float64))
             self.recurrent += ("recycle",)
@@ -65,6 +68,14 @@ class Network(Model):
     def theta(self) -> Params:
         of_blocks = {f"{name}.{k}": v for name, m in self.models() for k, v in m.theta().items()}
         return Params({**of_blocks, **dict(self.named_parameters(recurse=False))})
+
+    def moved(self, p, middle):
+        """Every block sees the middles of those inputs that it reads."""
+        values, found = dict(zip(self.config["inputs"], middle, strict=True)), {**p}
+        for (name, m, q, _), block in zip(self.parts(p), self.config["blocks"], strict=True):
+            seen = torch.stack([values.get(signal, 0 * middle[0]) for signal in block["reads"]])
+            found |= {f"{name}.{k}": v for k, v in m.moved(q, seen).items()}
+        return Params(found)
 
     def models(self) -> Iterator[tuple[str, Model]]:
         """(name, model) of each block in order."""
