@@ -27,6 +27,7 @@ Raw = dict[str, tuple[tuple[int, ...], bytes]]  # shape and little-endian double
 FINE, WIDER = 2**256, 1 + Fraction(1, 2**43)  # the boxes of certificates are rounded: ours may be wider
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.MatMult: operator.matmul}
 eye = partial(np.eye, dtype=object)
+entrywise: Any = partial(np.frompyfunc, nin=1, nout=1)
 
 
 class NotChecked(Exception):
@@ -40,10 +41,6 @@ def once(pairs):
 
 
 parse = partial(json.loads, parse_constant=Fraction, object_pairs_hook=once)  # ValueError for NaN and Infinity
-
-
-def entrywise(f) -> Any:
-    return np.frompyfunc(f, 1, 1)
 
 
 def exact(numbers) -> Any:
@@ -158,16 +155,13 @@ class Trace(list):
 
 
 def rising(v, phi, slope, steepest):
-    """phi(v) from lower and upper bounds phi(a), slopes over the bounds of v; for ISS phi(c) + theta (v - c).
-
-    c, the constant part of v, may lie outside of these bounds: then theta is only known to be between 0 and `steepest`.
-    """
+    """phi(v) by bounds phi(a) and slopes over those of v; for ISS phi(c) + theta (v - c), c perhaps beyond them."""
     low, high, trace = phi(v.low)[0], phi(v.high)[1], v.trace
     if not trace.is_iss:
         return Value(low, high, v.form, trace, slope)
     c = v.form.get("1", np.zeros((len(low), 1), object))[:, 0]
-    one, (a, b), is_seen = np.full((len(low), 1), Fraction(1)), phi(c), (v.low <= c) & (c <= v.high)
-    theta = np.where(is_seen, slope[0], 0), np.where(is_seen, slope[1], steepest)
+    theta = np.where((v.low <= c) & (c <= v.high), slope, [0 * c, steepest + 0 * c])
+    one, (a, b) = np.full((len(low), 1), Fraction(1)), phi(c)
     rest = trace.channel({k: M for k, M in v.form.items() if k != "1"}, *theta)
     return Value(low, high, plus(plus(rest, {"1": a[:, None]}), trace.channel({"1": one}, 0 * a, b - a)), trace)
 

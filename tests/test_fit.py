@@ -183,7 +183,7 @@ def test_training_plot_has_units_on_every_axis(train, certificate, panels):
     [
         (dict(certificate="ISS"), "choose from"),
         (dict(method="lmi"), "choose auto"),
-        (dict(certificate="iss", method="weighted"), "choose auto"),
+        (dict(certificate="iss", method="lmi"), "choose auto"),
         (dict(certificate=None, method="weighted"), "method"),
         (dict(initial="zero"), "estimated"),
         (dict(u_min=np.array([1e6])), "box"),
