@@ -13,6 +13,8 @@ from .scaler import Scaler
 
 ROOM = 1e-12
 """Share of a box that its image must leave free: the sums behind the image are rounded."""
+INVARIANT = 1 + 1e-12
+"""Images are rounded outwards, so that of an invariant box may seem to be this much larger."""
 
 HUGE = 1e9
 """Times a box, beside which inputs and biases are nothing."""
@@ -77,7 +79,9 @@ def invariant(model: Model, p: Params, u_max: Tensor, asked: np.ndarray | str, r
     if (grown <= 1).all():
         return torch.from_numpy(box)
     if isinstance(asked, str):
-        return None if rigorous else model.state_box(p, u_max)
+        own = model.state_box(p, u_max)
+        is_shown = (_image(model, p, u_max, own.numpy()) <= INVARIANT * own.numpy()).all()
+        return own if is_shown or not rigorous else None
     i = int(np.nanargmax(grown))
     way = GROWS if _image(model, p, u_max, HUGE * box)[i] > 1.01 * HUGE * box[i] else WIDEN
     raise ValueError(

@@ -8,11 +8,12 @@ channels q collect what is not linear: q_k = theta_k p_k, with p_k linear in dx,
     a b                                       a o db, then b o da
     mix(z, a, b)                              z o (da - db), then (a - b) o dz; the difference is db and both
 
-For ISS one trajectory is read like that: dx, du become x, u, a constant 1 stands beside du, phi(v) = phi(c) + theta
-(v - c) with c the constant part of v, and of a product and of `mix` the second channel is left out (Theorem 26).
-Row by row: one whose p is zero, or whose range is a point, is linear and makes no channel. What a function gives
-becomes a channel only where it is added or multiplied by a matrix: in a product its slope and the other factor are one
-theta. The order is that of rnn_control/check.py, which proves the inequality anew. Intervals are rounded outwards.
+For ISS one trajectory is read like that: dx, du become x, u, a constant 1 stands beside du, phi(v) = phi(c) + theta (v
+- c) with c the point of the interval of v that is nearest to its constant part, and of a product and of `mix` the
+second channel is left out (Theorem 26). Row by row: one whose p is zero, or whose range is a point, is linear and makes
+no channel. What a function gives becomes a channel only where it is added or multiplied by a matrix: in a product its
+slope and the other factor are one theta. The order is that of rnn_control/check.py, which proves the inequality anew.
+Intervals are rounded outwards.
 """
 
 from typing import NamedTuple
@@ -214,7 +215,7 @@ class Increment(ops.Value):
     def relu(self) -> "Increment":
         least, most = np.sort([1.0 * (self.lo >= 0), 1.0 * ~(self.hi <= 0)], 0)  # both where v is 0, or not known
         ends = np.maximum(self.lo, 0), np.maximum(self.hi, 0)
-        return self._rising(lambda a: np.maximum(a, 0), *ends, least, most, 1.0)
+        return self._rising(lambda a: np.maximum(a, 0), *ends, least, most)
 
     def _through(self, phi, slope, rest) -> "Increment":
         """phi(v) of a rising phi whose slope is even and falls with |v|; rest(|v|): what it lacks to saturation."""
@@ -223,18 +224,16 @@ class Increment(ops.Value):
         lo, hi = np.nextafter(phi(self.lo), -np.inf), np.nextafter(phi(self.hi), np.inf)
         width = np.where(near > 0, rest(near) - rest(far), slope(near) * (near + far))
         hi = np.where((width <= NARROW) & (abs(lo) > 0.25), lo, hi)
-        return self._rising(phi, lo, hi, slope(far), slope(near), slope(0.0))
+        return self._rising(phi, lo, hi, slope(far), slope(near))
 
-    def _rising(self, phi, lo, hi, least, most, steepest) -> "Increment":
-        """phi(v) between lo and hi, its slopes between least and most where c lies in the range of v."""
+    def _rising(self, phi, lo, hi, least, most) -> "Increment":
+        """phi(v) between lo and hi, its slopes between least and most over the range of v."""
         if not self.tape.is_iss:
             return Increment(self.tape, lo, hi, self.L, (least, most))
-        at = self.tape.constant
-        rest, c = self.L.copy(), self.L[:, at : at + 1]
-        rest[:, at] = 0
-        is_seen = (self.lo <= c) & (c <= self.hi)
-        q = self.tape.record(rest, np.where(is_seen, least, 0.0), np.where(is_seen, most, steepest))
-        return Increment(self.tape, lo, hi, _sum(q, phi(c) * self.tape.one))
+        sign, rest, at = self.tape.sign, self.L.copy(), slice(self.tape.constant, self.tape.constant + 1)
+        c = np.fmin(np.fmax(rest[:, at], self.lo), self.hi)
+        rest[:, at] = sign(rest[:, at] - c)
+        return Increment(self.tape, lo, hi, _sum(self.tape.record(rest, least, most), sign(phi(c)) * self.tape.one))
 
     def signal(self) -> "Increment":
         return self

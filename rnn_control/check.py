@@ -154,15 +154,15 @@ class Trace(list):
         return Value(c, c, {"1": c[:, None]}, self)
 
 
-def rising(v, phi, slope, steepest):
-    """phi(v) by bounds phi(a) and slopes over those of v; for ISS phi(c) + theta (v - c), c perhaps beyond them."""
+def rising(v, phi, slope):
+    """phi(v) by bounds phi(a) and slopes over those of v; for ISS phi(c) + theta (v - c), c in them, near its "1"."""
     low, high, trace = phi(v.low)[0], phi(v.high)[1], v.trace
     if not trace.is_iss:
         return Value(low, high, v.form, trace, slope)
-    c = v.form.get("1", np.zeros((len(low), 1), object))[:, 0]
-    theta = np.where((v.low <= c) & (c <= v.high), slope, [0 * c, steepest + 0 * c])
+    constant = v.form.get("1", np.zeros((len(low), 1), object))[:, 0]
+    c = np.where(v.low > constant, v.low, np.where(v.high < constant, v.high, constant))
     one, (a, b) = np.full((len(low), 1), Fraction(1)), phi(c)
-    rest = trace.channel({k: M for k, M in v.form.items() if k != "1"}, *theta)
+    rest = trace.channel({**v.form, "1": (constant - c)[:, None]}, *slope)
     return Value(low, high, plus(plus(rest, {"1": a[:, None]}), trace.channel({"1": one}, 0 * a, b - a)), trace)
 
 
@@ -171,12 +171,12 @@ def sigmoid(v, *, s=1):
     near = np.frompyfunc(lambda a, b: s * max(0, a, -b), 2, 1)(v.low, v.high)
     far = s * hull(-v.low, v.high)[1]
     slope = s * s * (1 - sigma(far)) * (1 - sigma(-far)), s * s * sigma(near) * sigma(-near)
-    return rising(v, lambda a: (1 - s * sigma(-s * a), s * sigma(s * a) - s + 1), slope, Fraction(s * s, 4))
+    return rising(v, lambda a: (1 - s * sigma(-s * a), s * sigma(s * a) - s + 1), slope)
 
 
 def relu(v):
     slope = hull(exact(v.low >= 0), exact(~(v.high <= 0)))  # both where v is 0
-    return rising(v, lambda a: (np.where(a > 0, a, 0), hull(a, 0 * a)[1]), slope, Fraction(1))
+    return rising(v, lambda a: (np.where(a > 0, a, 0), hull(a, 0 * a)[1]), slope)
 
 
 def mix(z, a, b):

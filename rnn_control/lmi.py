@@ -160,6 +160,7 @@ def least_gain(c: Channels, C: np.ndarray, rate: float, start: Point, stages: in
     point = Point(scale * start.P, scale * start.tau)
     g2 = 2 * np.linalg.eigvalsh(schur(problem, rate**2, point))[-1] + 1e-12
     point = point._replace(g2=float(g2))
+    found = []
     for spread in SPREADS:
         price = problem.degree / point.g2
         for _ in range(stages):
@@ -171,7 +172,13 @@ def least_gain(c: Channels, C: np.ndarray, rate: float, start: Point, stages: in
             if problem.degree / price < 0.05 * point.g2:
                 break
             price *= 6
-    return point
+        found.append(point)
+
+    def merit(point: Point) -> tuple[bool, float]:
+        gain = point.g2 * float(eigh(C.T @ C, point.P, eigvals_only=True)[-1])
+        return bool(np.linalg.cond(point.P) > OVERSHOOT**2), gain
+
+    return min(found, key=merit)
 
 
 def is_positive(problem: Inequality, t: float, point: Point) -> bool:

@@ -5,12 +5,10 @@ import torch
 from torch import Tensor
 
 from .bounds import ROUNDING, Comparison, perron_weights
+from .boxes import INVARIANT
 from .channels import Channels
 from .lmi import bounded_channels
 from .model import Model, Params
-
-INVARIANT = 1 + 1e-12
-"""Images of a box are rounded outwards, so that of a box may seem to be this much larger."""
 
 
 @torch.no_grad()
