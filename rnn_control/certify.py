@@ -49,8 +49,8 @@ def certify(
     infinity norm), "lmi" (matrix inequality, quadratic norm), or "best": all of them in order of cost, "lmi" up to
     AFFORDABLE states; the best rate wins, the rest is kept in `others`.
     input_box: (nu, 2) lower and upper bounds in the model's units; by default the box of the model's scaling. For ISS,
-    and networks, what is proved is for the smallest box around it that is symmetric about the middle of the scaling, as
-    `input_box` of the certificate says: there a box far off the middle gains nothing.
+    and for cells without `inputs` (not GRU, LSTM, and networks that begin with them), what is proved is for the
+    smallest box around it that is symmetric about the middle of the scaling, as `input_box` of the certificate says.
     state_box: radii (nx,) of a smaller invariant box of normalised states from which all trajectories start, or
     "smallest" to have one found; it sharpens "weighted" and "lmi". By default the model's own box, or none where none
     is needed.
