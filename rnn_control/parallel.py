@@ -1,8 +1,8 @@
 """All samples of a record at once: Newton's method on the trajectory, where a loop would go sample by sample.
 
 T samples take a few iterations of depth log T instead of T steps: meant for a processor that does thousands of things
-at once (CUDA). On a few cores the compiled kernel, which `fit` and IdentifiedModel.simulate use, is a hundred times
-faster (benchmarks/batch_speed.py).
+at once (CUDA; on such a one it has not run yet). On a few cores the compiled kernel, which `fit` and
+IdentifiedModel.simulate use, is a hundred times faster (benchmarks/batch_speed.py).
 """
 
 from collections.abc import Sequence

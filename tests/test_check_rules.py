@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from zoo import BY_CONSTRUCTION, ZOO, cascade_of_three, randomised
+from zoo import BY_CONSTRUCTION, ZOO, cascade_of_three, enlarge_biases, randomised
 
 from rnn_control import check
 from rnn_control.certify import _stored
@@ -19,15 +19,21 @@ ROUNDING = 1e-12
 
 ANYWHERE = ("esn", "nnarx", "lipschitz_rnn", *BY_CONSTRUCTION)
 """Kinds whose conditions need no box of states."""
+BIASED = ("gru", "gru_reset_after", "lstm", "cascade")
+"""Kinds whose gates are also read far from the middle, where constants lie outside of what gates see."""
 
 
-@pytest.fixture(params=[*ZOO, "three", *(f"{k} anywhere" for k in ANYWHERE)], scope="module")
+@pytest.fixture(
+    params=[*ZOO, "three", *(f"{k} anywhere" for k in ANYWHERE), *(f"{k} biased" for k in BIASED)], scope="module"
+)
 def system(request):
     """(model, box, {is_iss: (trace, x+)}) of a model of large random weights, over its box or any within radius 2."""
-    kind, _, anywhere = request.param.partition(" ")
+    kind, _, how = request.param.partition(" ")
     model = randomised((ZOO | {"three": cascade_of_three})[kind](2, 1, 2), 0, 1.0)
+    if how == "biased":
+        enlarge_biases(model, 4.0)
     own = model.state_box(model.theta(), model.input_box()).detach().numpy()
-    with_box = not anywhere and bool(np.isfinite(own).all())
+    with_box = how != "anywhere" and bool(np.isfinite(own).all())
     box = np.where(np.isfinite(own), own, 2.0)
     c = dict(state_box=box.tolist() if with_box else None, input_box=[[-1.0, 1.0]] * 2, scale=[1.0] * model.nx)
     spec, equations, raw = _stored(model)

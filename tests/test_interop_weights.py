@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import nn
-from zoo import free_run, identified, randomised
+from zoo import DEVICES, free_run, identified, randomised
 
 from rnn_control import GRU, LSTM, GRUResetAfter, IdentifiedModel, Scaler, certify
 from rnn_control.interop import from_keras, from_onnx, from_torch, in_units, to_torch, with_box
@@ -54,9 +54,6 @@ def test_jacobians_of_an_imported_layer_are_those_of_torch(kind, sizes):
     J = torch.cat(torch.autograd.functional.jacobian(step, tuple(parts)), 1).numpy()
     found = system.f.jacobian()(torch.cat(parts[:-1]).numpy(), SCALER.u_out(parts[-1].numpy()), 0)
     assert_allclose(np.hstack([found[0].full(), found[1].full() * SCALER.u_half]), J, atol=1e-14)
-
-
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"))]
 
 
 @pytest.mark.parametrize("device", DEVICES)

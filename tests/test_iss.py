@@ -6,11 +6,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from zoo import ZOO, identified, randomised
+from zoo import ZOO, enlarge_biases, identified, randomised
 
-from rnn_control import GRU, REN, Cascade, attack_iss, certify, check
+from rnn_control import GRU, LSTM, REN, Cascade, attack_iss, certify, check
 from rnn_control.certify import METHODS, _stored
-from rnn_control.contract import contract
+from rnn_control.contract import contract, roomiest_method
 
 ELEMENTWISE = [kind for kind in ZOO if "ren" not in kind]
 
@@ -59,6 +59,21 @@ def test_runs_decay_to_the_offset_as_promised(method):
         x = model.f(p, x, torch.zeros(2, 64, dtype=torch.float64))
         left = torch.linalg.vector_norm(x, order, 0)
         assert (left <= c.overshoot * c.rate**k * start + c.offset).all()
+
+
+@pytest.mark.parametrize("method", ["weighted", "lmi"])
+@pytest.mark.parametrize("kind, seed", [("gru_reset_after", 0), ("gru", 5), ("lstm", 1)])
+def test_saturated_gates_are_proved_as_well(kind, seed, method):
+    """Their arguments have constants that lie outside of what they are bounded by."""
+    model = randomised(ZOO[kind](2, 1, 3), seed, 0.3)
+    enlarge_biases(model, 10 / 0.3)
+    contract(model, "delta_iss", "weighted", 0.05)
+    pairs, one = certify(model, method=method), certify(model, "iss", method, rigorous=True)
+    assert one.holds and one.rate <= pairs.rate + 2e-3 * (1 - pairs.rate)
+
+
+def test_training_keeps_to_the_published_condition_unless_that_shrinks_the_start():
+    assert [roomiest_method(cell(2, 2, 8), "iss", 0.01) for cell in (GRU, LSTM)] == ["published", "weighted"]
 
 
 def test_series_with_a_network_that_contracts_in_a_metric_is_certified():

@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from zoo import BY_CONSTRUCTION, ZOO, identified, inputs, quick_gru, randomised
+from zoo import BY_CONSTRUCTION, DEVICES, ZOO, identified, inputs, quick_gru, randomised
 
 from rnn_control import GRU, LSTM, NNARX, LipschitzRNN, certify
 from rnn_control.contract import contract
 from rnn_control.model import Params
 from rnn_control.parallel import free_runs, newton, residual, scan, simulate_parallel
 from rnn_control.simulate import simulate
-
-CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
 
 
 def records(model, samples, count=3, seed=0):
@@ -114,7 +112,7 @@ def test_free_runs_in_physical_units_are_those_of_the_model():
     assert_allclose(free_runs(model, us), [model.simulate(u) for u in us], rtol=1e-9)
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-4)], ids=str)
 def test_every_device_and_precision_gives_the_same_numbers(factory, dtype, tolerance, device):
     model = identified(randomised(factory(2, 3, 5, seed=1), seed=1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from zoo import ZOO, identified, randomised
 
-from rnn_control import GRU, LSTM, Cascade, attack, certify, check
+from rnn_control import GRU, LSTM, NNARX, Cascade, attack, certify, check
 from rnn_control.bounds import perron_weights, weighted_bound
 from rnn_control.certify import _stored
 from rnn_control.contract import contract
@@ -131,6 +131,15 @@ def test_what_is_proved_off_the_middle_is_not_of_the_middle():
     with pytest.raises(ValueError, match="the decay rate|inequality"):
         check_again(physical, everywhere)
     assert attack(physical, everywhere, restarts=4, ascents=4, longest=2000).refutes()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smallest_box_of_a_shift_register_is_proved(seed):
+    """Its image is the box itself, which leaves no room."""
+    model = randomised(NNARX(2, 1, 4, seed=seed), seed, 0.3)
+    contract(model, "delta_iss", "weighted", 0.05)
+    usual, smallest = (certify(model, method="lmi", state_box=box, rigorous=True) for box in (None, "smallest"))
+    assert smallest.holds and smallest.state_box is not None and smallest.rate < usual.rate
 
 
 def test_worst_input_lies_in_the_box_off_the_middle():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from test_fit import QUICK, record
-from zoo import BY_CONSTRUCTION, ZOO, quick_gru, randomised
+from zoo import BY_CONSTRUCTION, DEVICES, ZOO, quick_gru, randomised
 
 from rnn_control import GRU, CertificateError, Experiment, Scaler, certify, fit, screening
 from rnn_control.literal import Batch, LiteralKernel
@@ -21,7 +21,6 @@ from rnn_control.stack import SCALE, STATES, Stack
 from rnn_control.starts import estimated
 
 ALONE = Screening(keep=2, device="cpu", dtype=torch.float64, epochs=20, window=60)
-CUDA = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
 
 
 def data_of(nu, ny, lengths=(5, 8, 8)):
@@ -47,7 +46,7 @@ def alone(model, data, method):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name, method", dict.fromkeys(CASES))
 def test_values_and_gradients_are_those_of_each_model_alone(name, method, device):
     (models, stack), data = stacked(name, method, device), data_of(2, 2)
@@ -100,7 +99,7 @@ def parameters(model):
 
 
 @pytest.mark.parametrize("certificate", ["delta_iss", None])
-@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("device", DEVICES)
 def test_a_start_does_not_know_of_the_others(train, valid, certificate, device):
     on_device = replace(ALONE, device=device)
     many = screened(drawn(range(6)), train, valid, screening=on_device, certificate=certificate)

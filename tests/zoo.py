@@ -1,9 +1,13 @@
 """The models under test, and random parameters for them."""
 
 import numpy as np
+import pytest
 import torch
 
 from rnn_control import ESN, GRU, LSTM, MODELS, NNARX, Cascade, IdentifiedModel, Model, Network, Scaler
+
+HAS_CUDA = torch.cuda.is_available()  # the CPU build of torch, which constraints.txt leads to, never has
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not HAS_CUDA, reason="torch finds no CUDA device"))]
 
 
 def cascade(nu, ny, size, seed=0):
@@ -84,3 +88,11 @@ def free_run(model: IdentifiedModel, u: np.ndarray) -> tuple[np.ndarray, np.ndar
 def inputs(rng, samples: int, nu: int) -> np.ndarray:
     """(samples, nu) normalised: levels held a few samples."""
     return np.repeat(rng.uniform(-1, 1, (samples // 4 + 1, nu)), 4, 0)[:samples]
+
+
+@torch.no_grad()
+def enlarge_biases(model, times):
+    """Those of the gates, in every block."""
+    for name, value in tensors(model).items():
+        if name.split(".")[-1].startswith("b"):
+            value.mul_(times)
