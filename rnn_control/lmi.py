@@ -9,10 +9,13 @@ from torch import Tensor
 
 from .barrier import Inequality, Point, centre
 from .bounds import Bound
-from .channels import LARGE, NARROW, SMALL, Channels, trace
+from .channels import Channels, trace
 from .check import NotChecked
+from .increments import NARROW
 from .model import Model, Params
 
+LARGE, SMALL = 2.0**80, 2.0**-80
+"""Multipliers of channels that are all but linear, and of those on which nothing depends."""
 SPARE = 0.05
 """Share of the best margin 1 - rate that is given up for a smaller gain and for the proof."""
 OVERSHOOT = 1e3

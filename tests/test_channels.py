@@ -8,8 +8,9 @@ import torch
 from zoo import randomised, tensors
 
 from rnn_control import GRU, NNARX, certify, ops
-from rnn_control.channels import Increment, Tape, images, trace
+from rnn_control.channels import images, trace
 from rnn_control.contract import contract
+from rnn_control.increments import Increment, Tape
 
 
 class Product(GRU):
