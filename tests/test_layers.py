@@ -14,7 +14,7 @@ import pytest
 LEVELS = (
     "beginnings formulas ops scan bounds check checks output_error files notebook page watch weighting",
     "certificate tensorboard increments",
-    "lure wiring",
+    "lure wiring small_gain",
     "gaps columns records_plot metrics pareto report tightness residuals",
     "partition variables tables",
     "readers",
