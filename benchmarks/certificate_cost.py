@@ -20,7 +20,7 @@ import torch
 from speed import arguments, medians, problem, write
 
 from rnn_control import MODELS, Contracting, certify, explicit, kernel
-from rnn_control.certify import TRAINABLE
+from rnn_control.conditions import TRAINABLE
 from rnn_control.contract import contract
 from rnn_control.kernel import CompiledKernel
 from rnn_control.model import Model

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from plants import PLANTS, random_steps
 from rnn_control import MODELS, CertificateError, Experiment, attack, certify, fit
-from rnn_control.certify import METHODS
+from rnn_control.conditions import METHODS
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--quick", action="store_true", help="a short record and training")

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from rnn_control import GRU, LSTM, MODELS, Cascade, CertificateError, Network, attack, certify
-from rnn_control.certify import METHODS
+from rnn_control.conditions import METHODS
 from rnn_control.contract import contract
 from rnn_control.lmi import bounded_channels
 

@@ -13,23 +13,15 @@ from . import check
 from .bounds import Bound, perron_weights, steady_gain, weighted_bound
 from .boxes import above, cover, invariant, settled
 from .certificate import Certificate, steps_until
-from .equations import equations
+from .conditions import METHODS, PROPERTIES, SLACK, TRAINABLE, condition, is_proved
 from .identified import IdentifiedModel, unwrapped
-from .lmi import lmi_bound
 from .model import Model, Params
 from .regional import sharpest_comparison
 from .scaler import Scaler
+from .stored import stored, weights_hash
 
-PROPERTIES = ("delta_iss", "iss")
-TRAINABLE = "published", "weighted"
-"""Conditions that are cheap and differentiable: what a training may enforce."""
-METHODS = *TRAINABLE, "lmi"
 AFFORDABLE, LARGEST = 20, 80
 """States up to which "best" tries the matrix inequality (seconds), and up to which it is tried at all (minutes)."""
-ROUNDING = 1e-9
-"""A residual must lie this far below zero: the sums behind it are evaluated in float64, to about 1e-13."""
-SLACK = 1e-12
-"""A certificate states a rate, an overshoot and gains this much larger than evaluated, so that they can be proved."""
 LEAST = 1e-28
 """Added to rates, gains, offsets, what an output sees of a state: what is zero is proved only up to a last digit."""
 
@@ -81,22 +73,6 @@ def certify(
     return dataclasses.replace(found[0], others=tuple(found[1:]))
 
 
-def condition(
-    model: Model, p: Params, u_max: torch.Tensor, property: str, method: str, w=None, region: torch.Tensor | None = None
-) -> Bound:
-    """The bound of one condition; of the TRAINABLE ones differentiable in p, and in the weights w > 0 if given.
-
-    region: an invariant box of states for the matrix inequality, else that of the comparison system.
-    """
-    if method == "published":
-        return model.iss(p, u_max) if property == "iss" else model.delta_iss(p, u_max)
-    system, is_iss = model.comparison(p, u_max), property == "iss"
-    if method == "lmi":
-        return lmi_bound(model, p, u_max, system.state_box if region is None else region, is_iss)
-    system = system.of_one(model, p) if is_iss else system
-    return weighted_bound(system, perron_weights(system) if w is None else w)
-
-
 def _sharp(bound: Bound, nu: int) -> Bound:
     """The bound for ISS of a comparison system with its steady levels instead of drive / (1 - rate), row by row."""
     assert bound.system is not None
@@ -112,28 +88,10 @@ def _levels(bound: Bound) -> torch.Tensor:
     return steady_gain(bound.system) / bound.scale[:, None] + LEAST
 
 
-def is_proved(bound: Bound) -> bool:
-    """All residuals negative and the rate below one, with room for rounding; NaN and inf are refused."""
-    worst, rate = float(bound.residual.detach().max()), float(bound.rate.detach())
-    return bool(worst < -ROUNDING and 0 <= rate < 1 - ROUNDING and torch.isfinite(bound.residual).all())
-
-
-def weights_hash(model: Model) -> str:
-    """sha256 of the architecture and of the free and fixed parameters, as a saved model holds them."""
-    return check.weights_hash(*_stored(model))
-
-
-def _stored(model: Model) -> tuple[dict, dict, check.Raw]:
-    """Architecture, equations, and shape and bytes of every tensor, as in the model's file."""
-    text, made = equations(model)
-    arrays = {k: v.detach().double().numpy().astype("<f8") for k, v in {**model.state_dict(), **made}.items()}
-    return model.spec(), text._asdict(), {k: (v.shape, v.tobytes()) for k, v in arrays.items()}
-
-
 def _proved(model, plain: Model, c: Certificate) -> Certificate:
     """The certificate, with the reason for a refusal if exact arithmetic does not prove it."""
     scaler, labels = _units(model, plain)
-    spec, text, raw = _stored(plain)
+    spec, text, raw = stored(plain)
     header = json.loads(json.dumps(dict(spec=spec, equations=text, scaler=scaler.to_dict(), **labels)))
     try:
         check.prove(header, raw, json.loads(c.to_json()))

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from .bounds import level_weights
 from .certificate import rate_of
-from .certify import PROPERTIES, TRAINABLE, condition
+from .conditions import PROPERTIES, TRAINABLE, condition
 from .contract import roomiest_method
 from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from .certify import TRAINABLE, condition
+from .conditions import TRAINABLE, condition
 from .model import Model
 
 

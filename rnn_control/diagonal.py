@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .bounds import Comparison, perron_weights
-from .certify import ROUNDING, SLACK
+from .conditions import ROUNDING, SLACK
 from .identified import IdentifiedModel
 from .model import Model, Params
 

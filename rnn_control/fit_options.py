@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .certify import PROPERTIES, TRAINABLE
+from .conditions import PROPERTIES, TRAINABLE
 from .data import Experiment
 from .identified import IdentifiedModel
 from .model import Model

@@ -6,7 +6,7 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
-from .certify import is_proved
+from .conditions import is_proved
 from .initial import RECORDS, Visited, initial_state
 from .kernel import Kernel
 from .model import Model

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from .bounds import Bound, perron_weights
-from .certify import condition, is_proved
+from .conditions import condition, is_proved
 from .explicit import Linearised
 from .kernel import Batch, Kernel
 from .model import Model

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
-from .certify import condition
+from .conditions import condition
 from .library import Places, native
 from .loops import Loops
 from .model import Model, Params

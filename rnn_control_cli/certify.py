@@ -15,7 +15,7 @@ EPILOG = example(
 
 
 def methods():
-    from rnn_control.certify import METHODS
+    from rnn_control.conditions import METHODS
 
     return ["best", *METHODS]
 

@@ -16,7 +16,7 @@ from zoo import tensors
 
 from rnn_control import Model
 from rnn_control.bounds import Bound, perron_weights, weighted_bound
-from rnn_control.certify import ROUNDING, condition
+from rnn_control.conditions import ROUNDING, condition
 from rnn_control.model import Params
 from rnn_control.regional import sharpest_comparison
 

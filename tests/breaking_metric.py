@@ -13,7 +13,7 @@ from torch import Tensor
 from rnn_control import Model
 from rnn_control.barrier import Inequality, Point
 from rnn_control.bounds import Bound
-from rnn_control.certify import is_proved
+from rnn_control.conditions import is_proved
 from rnn_control.lmi import bounded_channels, least_t, metric_bound
 from rnn_control.model import Params
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from zoo import tensors
 
 from rnn_control import Model
-from rnn_control.certify import condition, is_proved
+from rnn_control.conditions import condition, is_proved
 from rnn_control.model import Params
 
 SHAPES = ((1, 1, 1), (2, 2, 4))  # (nu, ny, size); small nets come closest to the bounds

@@ -9,7 +9,7 @@ from wrong_rules import WRONG
 from zoo import ZOO, randomised
 
 from rnn_control import GRU
-from rnn_control.certify import PROPERTIES, TRAINABLE
+from rnn_control.conditions import PROPERTIES, TRAINABLE
 
 
 @pytest.mark.parametrize("property, method", [(name, method) for name in PROPERTIES for method in TRAINABLE])

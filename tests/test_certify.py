@@ -10,10 +10,11 @@ from zoo import BY_CONSTRUCTION, cascade_of_three, identified, randomised, tenso
 
 from rnn_control import ESN, GRU, Certificate, certify
 from rnn_control.bounds import Comparison, steady_gain
-from rnn_control.certify import condition, is_proved, weights_hash
+from rnn_control.conditions import condition, is_proved
 from rnn_control.contract import contract
 from rnn_control.forgetting import size
 from rnn_control.model import Params
+from rnn_control.stored import weights_hash
 
 ROUNDING = 1e-9
 METHODS = ("published", "weighted")

@@ -10,9 +10,9 @@ from checked import FAMILIES, MARGIN, verdict, written
 from zoo import BY_CONSTRUCTION, ZOO, identified, randomised, tensors
 
 from rnn_control import ESN, GRU, LSTM, NNARX, Cascade, LipschitzRNN, certify, check
-from rnn_control.certify import _stored
 from rnn_control.contract import contract
 from rnn_control.ops import mix, relu, sigmoid, tanh, vcat
+from rnn_control.stored import stored
 
 
 @pytest.fixture(params=[k for k in ZOO if k not in BY_CONSTRUCTION], scope="module")
@@ -43,7 +43,7 @@ def test_nothing_beyond_the_border_is_proved(factory):
     # in a series the checker picks the better of two bounds of a row at w itself, after the search has picked w
     less = 1e-2 if model.kind in ("cascade", "network") else 1e-9
     lower = dataclasses.replace(certificate, rate=certificate.rate * (1 - less))
-    spec, equations, raw = _stored(model)
+    spec, equations, raw = stored(model)
     header = dict(spec=spec, equations=equations, dt=None, scaler=dict(u_mid=[0, 0], u_half=[1, 1], y_std=[1]))
     header |= {k: list(getattr(lower, k)) for k in ("u_names", "y_names", "u_units", "y_units")}
     check.prove(header, raw, json.loads(certificate.to_json()))

@@ -9,7 +9,7 @@ import torch
 from zoo import identified, randomised
 
 from rnn_control import REN, LipschitzRNN, certify, check
-from rnn_control.certify import _stored
+from rnn_control.stored import stored
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def in_a_metric():
         steps_to_forget=steps,
     )
     labels = {k: certificate[k] for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
-    spec, equations, raw = _stored(model)
+    spec, equations, raw = stored(model)
     header = dict(spec=spec, equations=equations, scaler=identified(model).scaler.to_dict(), **labels)
     return header, raw, {**certificate, **new, "seconds_to_forget": steps * certificate["dt"]}
 
@@ -75,7 +75,7 @@ def test_indefinite_metric_is_refused(in_a_metric, change):
 @pytest.mark.parametrize("change", ["rate", "multipliers", "metric"])
 def test_changed_certificate_of_a_network_by_construction_is_refused(change):
     c = certify(randomised(REN(1, 1, 3), 0, 0.5), method="published", rigorous=True)
-    spec, equations, raw = _stored(randomised(REN(1, 1, 3), 0, 0.5))
+    spec, equations, raw = stored(randomised(REN(1, 1, 3), 0, 0.5))
     header = dict(spec=spec, equations=equations, scaler=dict(u_mid=[0.0], u_half=[1.0], y_std=[1.0]))
     fields = {**json.loads(c.to_json()), "holds": c.holds}
     header |= {k: fields[k] for k in ("dt", "u_names", "y_names", "u_units", "y_units")}

@@ -9,9 +9,9 @@ import torch
 from zoo import BY_CONSTRUCTION, ZOO, cascade_of_three, enlarge_biases, randomised
 
 from rnn_control import check
-from rnn_control.certify import _stored
 from rnn_control.channels import FUNCTIONS
 from rnn_control.equations import equations
+from rnn_control.stored import stored
 
 PAIRS = 12
 ROUNDING = 1e-12
@@ -36,7 +36,7 @@ def system(request):
     with_box = how != "anywhere" and bool(np.isfinite(own).all())
     box = np.where(np.isfinite(own), own, 2.0)
     c = dict(state_box=box.tolist() if with_box else None, input_box=[[-1.0, 1.0]] * 2, scale=[1.0] * model.nx)
-    spec, equations, raw = _stored(model)
+    spec, equations, raw = stored(model)
     header = dict(equations=equations, scaler=dict(u_mid=[0.0] * 2, u_half=[1.0] * 2))
     found = {}
     for is_iss in (False, True):

@@ -11,7 +11,7 @@ from zoo import ZOO, quick_gru
 from rnn_control import GRU, LSTM, REN, Cascade, Contracting, Experiment, LipschitzREN, certify, fit
 from rnn_control.bounds import Comparison, level_weights, perron_weights, weighted_bound
 from rnn_control.certificate import rate_of
-from rnn_control.certify import condition, is_proved
+from rnn_control.conditions import condition, is_proved
 from rnn_control.model import Params
 from rnn_control.models import build
 from rnn_control.simulate import simulate

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from zoo import randomised, tensors
 
 from rnn_control import GRU, REN, Cascade, Contracting, LipschitzREN
-from rnn_control.certify import condition, is_proved
+from rnn_control.conditions import condition, is_proved
 from rnn_control.lure import Lure, elementwise, energy_residual
 from rnn_control.model import Params
 from rnn_control.models import build

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from zoo import ZOO, randomised
 
 from rnn_control import Cascade, Contracting, LipschitzRNN, explicit
-from rnn_control.certify import condition, is_proved
+from rnn_control.conditions import condition, is_proved
 from rnn_control.explicit import Linearised, compiled_theta
 from rnn_control.model import Params
 from rnn_control.printed import where_possible

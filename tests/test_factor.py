@@ -12,12 +12,12 @@ from numpy.testing import assert_allclose
 from zoo import ZOO, randomised
 
 from rnn_control import ESN, GRU, LSTM, Cascade, Contracting, construct
-from rnn_control.certify import weights_hash
 from rnn_control.factor import CompiledExcess, TracedExcess, largest
 from rnn_control.lure import ROOM, positive
 from rnn_control.model import Params, pull_back
 from rnn_control.models.ren import REN
 from rnn_control.objective import Objective
+from rnn_control.stored import weights_hash
 
 CURVES = {
     "line": (lambda s: 40 * s - 1, 1 / 40),

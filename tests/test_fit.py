@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from zoo import identified, inputs, quick_gru
 
 from rnn_control import ESN, GRU, REN, CertificateError, Experiment, certify, fit, fit_linear
-from rnn_control.certify import condition
+from rnn_control.conditions import condition
 from rnn_control.construct import Contracting
 from rnn_control.contract import contract
 from rnn_control.kernel import CompiledKernel

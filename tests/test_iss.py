@@ -9,8 +9,9 @@ import torch
 from zoo import ZOO, enlarge_biases, identified, randomised
 
 from rnn_control import GRU, LSTM, REN, Cascade, attack_iss, certify, check
-from rnn_control.certify import METHODS, _stored
+from rnn_control.conditions import METHODS
 from rnn_control.contract import contract, roomiest_method
+from rnn_control.stored import stored
 
 ELEMENTWISE = [kind for kind in ZOO if "ren" not in kind]
 
@@ -92,7 +93,7 @@ def test_smaller_box_of_states_gives_a_faster_rate():
 def test_certificate_that_says_a_little_more_is_refused(kind, method, field, share):
     model = identified(stable(kind))
     c = certify(model, "iss", method, rigorous=True)
-    spec, equations, raw = _stored(model.model)
+    spec, equations, raw = stored(model.model)
     labels = {k: getattr(model, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     header = json.loads(json.dumps(dict(spec=spec, equations=equations, scaler=model.scaler.to_dict(), **labels)))
     check.prove(header, raw, json.loads(c.to_json()))

@@ -7,7 +7,7 @@ from test_zoo_models import Conformance
 
 from rnn_control import MODELS, Model, certify
 from rnn_control.bounds import Bound, Comparison, two_norm
-from rnn_control.certify import METHODS
+from rnn_control.conditions import METHODS
 from rnn_control.model import Initialiser
 from rnn_control.ops import tanh
 

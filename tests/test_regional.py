@@ -10,10 +10,10 @@ from zoo import ZOO, identified, randomised
 
 from rnn_control import GRU, LSTM, NNARX, Cascade, attack, certify, check
 from rnn_control.bounds import perron_weights, weighted_bound
-from rnn_control.certify import _stored
 from rnn_control.contract import contract
 from rnn_control.lmi import bounded_channels
 from rnn_control.regional import of_channels, sharpest_comparison
+from rnn_control.stored import stored
 
 
 @torch.no_grad()
@@ -150,7 +150,7 @@ def test_worst_input_lies_in_the_box_off_the_middle():
 
 
 def check_again(model, certificate):
-    spec, equations, raw = _stored(model.model)
+    spec, equations, raw = stored(model.model)
     labels = {k: getattr(model, k) for k in ("dt", "u_names", "y_names", "u_units", "y_units")}
     header = json.loads(json.dumps(dict(spec=spec, equations=equations, scaler=model.scaler.to_dict(), **labels)))
     check.prove(header, raw, json.loads(certificate.to_json()))
