@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .data import Experiment
-from .initial import Visited, initial_state
+from .initial import Visited, initial_states
 from .judge import mean_error
 from .kernel import Batch, Kernel
 from .model import Model, Params
@@ -226,9 +226,8 @@ def level_of(kernel: Kernel, model: Model, us, ys, washout: int, visited: Visite
 
     def residual(load):
         loaded = [u + load for u in us]
-        first = ((u[:washout], y[:washout]) for u, y in zip(loaded, ys, strict=True))
-        starts = [initial_state(kernel, model, u, y, None, visited) for u, y in first]
-        runs = kernel.simulate(p, np.stack(starts), loaded)
+        first_u, first_y = ([a[:washout] for a in part] for part in (loaded, ys))
+        runs = kernel.simulate(p, initial_states(kernel, model, first_u, first_y, None, visited), loaded)
         return np.concatenate([y - yhat for y, (_, yhat) in zip(ys, runs, strict=True)])[seen]
 
     for _ in range(iterations):

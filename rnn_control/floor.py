@@ -9,7 +9,7 @@ from torch import Tensor
 from .construct import Contracting
 from .contract import CertificateError, contract
 from .data import Experiment
-from .initial import initial_state as cell_state
+from .initial import initial_states
 from .judge import Tracker
 from .linear import LinearModel, linear_reference
 from .linear_start import AMPLITUDE, imitate, linear_states
@@ -127,8 +127,8 @@ def _start(tracker: Tracker) -> np.ndarray:
     objective, valid = tracker.objective, tracker.valid
     v = objective.start()
     if objective.starts.size:
-        shown = ((u[:SHOWN, : valid.model.nu], y[:SHOWN]) for u, y in zip(*objective.data[:2], strict=True))
-        x0 = [cell_state(valid.kernel, valid.model, u, y) for u, y in shown]
+        u, y = ([a[:SHOWN] for a in part] for part in objective.data[:2])
+        x0 = initial_states(valid.kernel, valid.model, [a[:, : valid.model.nu] for a in u], y)
         v[-objective.starts.size :] = objective.starts.nearest(np.clip(x0, -1, 1))
     return v
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from .data import Experiment
 from .equations import equations
 from .export import CasadiModel, casadi_functions
-from .initial import Visited, initial_state
+from .initial import Visited, initial_states
 from .kernel import Kernel, make_kernel
 from .metrics import Score, score
 from .model import Model
@@ -77,7 +77,8 @@ class IdentifiedModel:
         if len(u) != len(y):
             raise ValueError(f"u has {len(u)} samples, y has {len(y)}; they must be of one window")
         residual = None if self.residual is None else self.residual / self.scaler.y_std
-        return initial_state(self._kernel, self.model, self.scaler.u_in(u), self.scaler.y_in(y), residual, self.visited)
+        us, ys = [self.scaler.u_in(u)], [self.scaler.y_in(y)]
+        return initial_states(self._kernel, self.model, us, ys, residual, self.visited)[0]
 
     def warm_up(self, u_past: np.ndarray, y_past: np.ndarray) -> np.ndarray:
         """The present state after a past window: x at the sample that follows the last of u_past, y_past."""

@@ -15,8 +15,12 @@ LEAST = 1e-5
 """Weight of |(x0 - mean) / spread|^2 at least: it decides what the window does not show."""
 RECORDS = 32
 """That tell where a training takes the states: of more, some from all over."""
-HALVINGS = 0.5 ** np.arange(10)[:, None]
-"""Steps that are tried along each direction, all at once."""
+STEP = 1e-5
+"""Of the forward differences."""
+GAIN = 1e-3
+"""Share of the cost: a step that promises less is not worth its simulations."""
+HALVINGS = 0.5 ** np.arange(1, 10)[:, None]
+"""Shorter steps that are tried where a whole one does not gain, all at once."""
 
 
 class Visited(NamedTuple):
@@ -46,50 +50,94 @@ class Visited(NamedTuple):
         return cls(mean, spread)
 
 
-def initial_state(
-    kernel: Kernel, model: Model, u: np.ndarray, y: np.ndarray, residual: np.ndarray | None = None,
-    visited: Visited | None = None, iterations: int = 20, step: float = 1e-5,
+def initial_states(
+    kernel: Kernel, model: Model, us: Sequence[np.ndarray], ys: Sequence[np.ndarray],
+    residual: np.ndarray | None = None, visited: Visited | None = None, iterations: int = 20,
 ) -> np.ndarray:  # fmt: skip
-    """x0 (nx,) in the state box that minimises mean w |y - yhat|^2 + p |(x0 - mean) / spread|^2, u (T, nu), y (T, ny).
+    """x0 (records, nx) in the state box, of least mean w |y - yhat|^2 + p |(x0 - mean) / spread|^2 of each record.
 
-    w: the `likelihood` weights of the outputs' residuals (ny,), all one without. Samples that are missing (NaN in y)
-    do not count. visited: mean and spread; the search begins at the mean. p = max residual^2 / (T ny), which makes it
-    the maximum a posteriori estimate, LEAST at least. PRIOR |x0|^2 without `visited`, p = PRIOR without residuals.
-    Everything normalised. Derivatives by forward differences, all directions one batch of simulations. States that rest
-    on the box and are pushed outwards are held there; the search ends where a step gains less than 0.1 %.
+    us, ys: windows (T, nu) and (T, ny). w: the `likelihood` weights of the outputs' residuals (ny,), all one without.
+    Samples that are missing (NaN in y) do not count. visited: mean and spread; the search begins at the mean. p = max
+    residual^2 / (T ny), which makes it the maximum a posteriori estimate, LEAST at least. PRIOR |x0|^2 without
+    `visited`, p = PRIOR without residuals. Everything normalised. Derivatives by forward differences; all records and
+    directions are one batch of simulations. States that rest on the box and are pushed outwards are held there; the
+    search of a record ends where a step promises or gains less than the share GAIN.
     """
-    nx, p, known = model.nx, model.theta(), ~np.isnan(y)
-    box = model.state_box(p, model.input_box()).detach().numpy()
-    mean, spread = visited or (np.zeros(nx), 1.0)
-    x0 = mean = np.clip(mean, -box, box)
-    if not len(u):
-        return x0
-    told = PRIOR if visited is None or residual is None else max(float(residual.max()) ** 2 / y.size, LEAST)
-    weight = told / spread**2
-    root = np.sqrt(likelihood(residual))
-
-    def errors(starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = np.stack([yhat for _, yhat in kernel.simulate(p, starts, [u] * len(starts))])
-        error = np.where(known, root * (y - outputs), 0.0).reshape(len(starts), -1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            costs = (error**2).mean(1) + weight * ((starts - mean) ** 2).sum(1)
-        return error, np.where(np.isfinite(costs), costs, np.inf)
-
+    windows = Windows(kernel, model, us, ys, residual, visited)
+    x0, rows = np.tile(windows.mean, (len(us), 1)), np.arange(len(us))
+    found = windows.around(rows, x0)
     for _ in range(iterations):
-        error, costs = errors(np.vstack([x0, x0 + step * np.eye(nx)]))
-        if not np.isfinite(costs).all():
+        step, promised = windows.step(rows, x0[rows], *found)
+        least, moves = found.costs[:, 0], promised > GAIN * found.costs[:, 0]
+        rows, step, least = rows[moves], step[moves], least[moves]
+        if not len(rows):
             break
-        J = (error[0] - error[1:]).T / step
-        H = J.T @ J / len(J) + weight * np.eye(nx)
-        downhill = J.T @ error[0] / len(J) - weight * (x0 - mean)
-        free = (abs(x0) < box) | (x0 * downhill < 0)
-        direction = np.zeros(nx)
-        direction[free] = np.linalg.solve(H[np.ix_(free, free)], downhill[free])
-        tried = np.clip(x0 + HALVINGS * direction, -box, box)
-        _, trial_costs = errors(tried)
-        best = int(trial_costs.argmin())
-        if trial_costs[best] < costs[0]:
-            x0 = tried[best]
-        if not trial_costs[best] < 0.999 * costs[0]:
-            break
+        x0[rows], found = windows.along(rows, x0[rows], step, least)
+        moves = found.costs[:, 0] < (1 - GAIN) * least
+        rows, found = rows[moves], Around(*(part[moves] for part in found))
     return x0
+
+
+class Around(NamedTuple):
+    """Errors (records, 1 + nx, T ny) and costs (records, 1 + nx) from a state of each and from STEP beside it."""
+
+    errors: np.ndarray
+    costs: np.ndarray
+
+
+class Windows:
+    """The first samples of all records, as long as the longest; what others lack counts as missing."""
+
+    def __init__(self, kernel: Kernel, model: Model, us, ys, residual: np.ndarray | None, visited: Visited | None):
+        self.kernel, self.theta, longest = kernel, model.theta(), max(map(len, us))
+        self.box = model.state_box(self.theta, model.input_box()).detach().numpy()
+        mean, spread = visited or (np.zeros(model.nx), 1.0)
+        self.mean = np.clip(mean, -self.box, self.box)
+        self.u = [np.pad(a, ((0, longest - len(a)), (0, 0)), mode="edge" if len(a) else "constant") for a in us]
+        self.y = np.stack([np.pad(a, ((0, longest - len(a)), (0, 0)), constant_values=np.nan) for a in ys])
+        self.known, self.root = ~np.isnan(self.y), np.sqrt(likelihood(residual))
+        size = np.maximum([a.size for a in ys], 1)
+        told = PRIOR if visited is None or residual is None else np.maximum(float(residual.max()) ** 2 / size, LEAST)
+        self.size, self.weight = size[:, None], np.broadcast_to(told / spread**2, len(us))[:, None]
+
+    def errors(self, rows: np.ndarray, starts: np.ndarray) -> Around:
+        """Of records `rows`, from starts (rows, runs, nx) of each."""
+        (records, count, nx), (_, samples, ny) = starts.shape, self.y.shape
+        u = [self.u[i] for i in rows for _ in range(count)]
+        runs = self.kernel.simulate(self.theta, starts.reshape(-1, nx), u)
+        outputs = np.stack([yhat for _, yhat in runs]).reshape(records, count, samples, ny)
+        errors = np.where(self.known[rows, None], self.root * (self.y[rows, None] - outputs), 0.0)
+        errors = errors.reshape(records, count, samples * ny)
+        with np.errstate(over="ignore", invalid="ignore"):
+            costs = (errors**2).sum(2) / self.size[rows] + self.weight[rows] * ((starts - self.mean) ** 2).sum(2)
+        return Around(errors, np.where(np.isfinite(costs), costs, np.inf))
+
+    def around(self, rows: np.ndarray, x0: np.ndarray) -> Around:
+        nx = x0.shape[1]
+        return self.errors(rows, x0[:, None] + STEP * np.eye(nx + 1, nx, -1))
+
+    def step(self, rows: np.ndarray, x0: np.ndarray, errors: np.ndarray, costs: np.ndarray):
+        """Gauss-Newton's (rows, nx), and how much it promises to gain (rows,): nothing where a run diverged."""
+        finite: np.ndarray = np.isfinite(costs).all(axis=1)
+        errors, (n, weight) = np.where(finite[:, None, None], errors, 0.0), (self.size[rows], self.weight[rows])
+        J = (errors[:, :1] - errors[:, 1:]) / STEP
+        H = J @ J.mT / n[:, None] + weight[:, None] * np.eye(x0.shape[1])
+        downhill = np.einsum("rit,rt->ri", J, errors[:, 0]) / n - weight * (x0 - self.mean)
+        free = (abs(x0) < self.box) | (x0 * downhill < 0)
+        H = np.where(free[:, :, None] & free[:, None], H, np.eye(x0.shape[1]))
+        step = np.linalg.solve(H, np.where(free, downhill, 0.0)[:, :, None])[:, :, 0]
+        return step, np.where(finite, (step * downhill).sum(1), 0.0)
+
+    def along(self, rows: np.ndarray, x0: np.ndarray, step: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, Around]:
+        """Where the step leads, or a part of it where the whole one does not gain on `least`, or x0."""
+        tried = np.clip(x0 + step, -self.box, self.box)
+        found = self.around(rows, tried)
+        far = np.flatnonzero(~(found.costs[:, 0] < least))
+        if len(far):
+            shorter = np.clip(x0[far, None] + HALVINGS * step[far, None], -self.box, self.box)
+            costs = self.errors(rows[far], shorter).costs
+            best, gains = costs.argmin(1), costs.min(1) < least[far]
+            tried[far] = np.where(gains[:, None], shorter[range(len(far)), best], x0[far])
+            again = self.around(rows[far], tried[far])
+            found.errors[far], found.costs[far] = again
+        return tried, found

@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 from .conditions import is_proved
-from .initial import RECORDS, Visited, initial_state
+from .initial import RECORDS, Visited, initial_states
 from .kernel import Kernel
 from .model import Model
 from .objective import Objective
@@ -57,8 +57,8 @@ class Validation:
 
     def initial_states(self, objective: Objective, v: np.ndarray, kernel: Kernel, model: Model, us, ys) -> np.ndarray:
         """(records, nx)."""
-        w, seen = self.washout, self.seen(objective, v)
-        return np.stack([initial_state(kernel, model, u[:w], y[:w], *seen) for u, y in zip(us, ys, strict=True)])
+        first_u, first_y = ([a[: self.washout] for a in part] for part in (us, ys))
+        return initial_states(kernel, model, first_u, first_y, *self.seen(objective, v))
 
     def held_error(self, objective: Objective, v: np.ndarray) -> float:
         kernel, model, data = objective.kernel, objective.model, objective.data

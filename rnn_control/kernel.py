@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .codegen import c_source
 from .curvature import normal_equations
-from .library import Library
+from .library import Library, places
 from .literal import Batch, LiteralKernel
 from .model import Model, Params
 from .trace import Untraceable
@@ -24,6 +24,8 @@ TAPE_BYTES = 2**28
 """Memory for the tape of one record (or of one group side by side); beyond it, segments of it are run twice."""
 THREADS_PAY = 5000
 """Samples below which starting threads costs more than it saves."""
+PARTS = 16
+"""Of many records that threads take at most: more than threads, or the longest records would hold up the others."""
 
 
 class CompiledKernel:
@@ -62,17 +64,32 @@ class CompiledKernel:
 
     def simulate(self, p: Params, x0: np.ndarray, u: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
         """States (T+1, nx) and outputs (T, ny) of each record from its own x0 (S, nx)."""
-        values, memory = self.parameters(p), self.one.size("memory", 1, 1)
-        starts, inputs, lengths = contiguous(x0), [contiguous(a) for a in u], np.array([len(a) for a in u], "l")
-        x, y = ([np.empty((T + more, n)) for T in lengths] for more, n in ((1, self.model.nx), (0, self.model.ny)))
+        if not len(u):
+            return []
+        values, lengths, own = self.parameters(p), np.array([len(a) for a in u], "l"), np.arange(len(u))
+        ends = np.cumsum(lengths)
+        first, total = ends - lengths, int(ends[-1])
+        starts, inputs = contiguous(x0), contiguous(np.concatenate(u))
+        x, y = np.empty((total + len(u), self.model.nx)), np.empty((total, self.model.ny))
+        tables = [places(a, rows) for a, rows in ((starts, own), (inputs, first), (x, first + own), (y, first))]
 
-        def some(rows):
-            records = ([part[i] for i in rows] for part in (starts, inputs, x, y))
-            self.one.call("simulate", memory, values, len(rows), lengths[rows.start :], *records)
+        def some(job):
+            library, rows = job
+            records = (table[rows] for table in tables)
+            library.call("simulate", library.size("memory", 1, 1), values, len(rows), lengths[rows], *records)
 
-        total = int(lengths.sum())
-        spread(some, [range(i, i + 1) for i in range(len(u))] if total >= THREADS_PAY else [range(len(u))], total)
-        return list(zip(x, y, strict=True))
+        spread(some, *self.jobs(lengths))
+        return [(x[a + i : b + i + 1], y[a:b]) for i, (a, b) in enumerate(pairwise([0, *ends.tolist()]))]
+
+    def jobs(self, lengths: np.ndarray) -> tuple[list[tuple[Library, list[int]]], int]:
+        """(library, records) that run them all, and how many samples they do one after the other."""
+        if lengths.sum() < THREADS_PAY:
+            return [(self.one, [*range(len(lengths))])], 0
+        groups = self.groups(lengths.tolist())
+        full, rest = ([i for g in groups if (len(g) == self.lanes) == whole for i in g] for whole in (True, False))
+        jobs = [(self.one, part) for part in parts(rest, 1)]
+        jobs += [(self.wide, part) for part in parts(full, self.lanes)] if full else []
+        return jobs, int(lengths[rest].sum() + lengths[full].sum() // self.lanes)
 
     def loss_grad(self, p: Params, x0: np.ndarray, data: Batch) -> tuple[float, dict[str, np.ndarray], np.ndarray]:
         """sum w (yhat - y)^2, its gradient per name in wrt, and in x0 (S, nx)."""
@@ -136,6 +153,13 @@ class CompiledKernel:
                 group = members[k : k + self.lanes]
                 out += [group] if len(group) >= max(2, self.lanes // 4) else [[i] for i in group]
         return out
+
+
+def parts(rows: list[int], of: int) -> list[list[int]]:
+    """At most PARTS of about as many rows, a multiple of `of`, one after the other."""
+    blocks = len(rows) // of
+    ends = np.linspace(0, blocks, min(blocks, PARTS) + 1).astype(int) * of
+    return [rows[a:b] for a, b in pairwise(ends)]
 
 
 def contiguous(a) -> np.ndarray:

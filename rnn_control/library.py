@@ -59,3 +59,8 @@ def native(a):
 
 def address(a: np.ndarray | Tensor) -> int:
     return a.data_ptr() if isinstance(a, Tensor) else a.__array_interface__["data"][0]
+
+
+def places(a: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Addresses of rows of a contiguous array: as good as a list of the arrays that begin there, and faster."""
+    return np.uintp(address(a)) + np.uintp(a.strides[0]) * rows.astype(np.uintp)

@@ -11,10 +11,11 @@ import torch
 from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
-from zoo import identified, inputs, quick_gru, randomised, two_rests
+from zoo import ZOO, identified, inputs, quick_gru, randomised, two_rests
 
 from rnn_control import ESN, GRU, Experiment, IdentifiedModel, Scaler
-from rnn_control.initial import PRIOR, Visited
+from rnn_control.initial import PRIOR, Visited, initial_states
+from rnn_control.kernel import make_kernel
 from rnn_control.model_file import SCHEMA, fingerprint, read_model, write_model
 from rnn_control.simulate import simulate
 
@@ -135,6 +136,20 @@ def test_initial_state_is_the_least_squares_one_although_some_states_rest_on_the
 
         best = 2 * least_squares(residuals, np.zeros(5), bounds=(-1, 1)).cost
         assert (residuals(model.initial_state(u, y)) ** 2).sum() < 1.01 * best
+
+
+@pytest.mark.parametrize("kind", ["gru", "ren", "nnarx"])
+def test_initial_states_of_many_records_are_those_of_each_alone(kind):
+    """Windows of different lengths, missing samples, states on the box, and a record of nothing."""
+    model, rng = randomised(ZOO[kind](2, 2, 4), 0, 0.4), np.random.default_rng(0)
+    kernel, us = make_kernel(model), [rng.uniform(-1, 1, (T, 2)) for T in (50, 20, 0, 50, 50, 1)]
+    x0 = rng.uniform(-1.5, 1.5, (len(us), model.nx))
+    ys = [y + 0.1 * rng.normal(size=y.shape) for _, y in kernel.simulate(model.theta(), x0, us)]
+    ys[3][5:20, 0] = np.nan
+    for knowing in ((None, None), (np.array([0.1, 0.2]), Visited(np.full(model.nx, 0.1), 0.5))):
+        together = initial_states(kernel, model, us, ys, *knowing)
+        alone = [initial_states(kernel, model, [u], [y], *knowing)[0] for u, y in zip(us, ys, strict=True)]
+        assert_allclose(together, alone, atol=1e-7)
 
 
 def test_a_noisy_output_tells_less_of_the_initial_state(model):

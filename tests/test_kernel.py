@@ -197,6 +197,23 @@ def test_many_records_in_threads_equal_one_by_one():
     assert_allclose(kernel.loss_grad(model.theta(), x0, data)[0], sum(parts), rtol=1e-12)
 
 
+@pytest.mark.parametrize("many, few", [(0, 3), (80, 0), (70, 3)])
+def test_runs_side_by_side_and_in_threads_are_those_of_each_record(many, few):
+    model = randomised(REN(2, 1, 3), 0, 0.5)
+    data, x0 = batch(model, [99] * many + [5000, 1, 77][:few])
+    kernel, literal = pair(model)
+    assert len(kernel.jobs(np.array([len(u) for u in data.u]))[0]) > 1
+    together, p = kernel.simulate(model.theta(), x0, data.u), model.theta()
+    for i, (x, y) in enumerate(together):
+        [(own_x, own_y)] = kernel.simulate(p, x0[i : i + 1], [data.u[i]])
+        assert_allclose(x, own_x, atol=1e-12)
+        assert_allclose(y, own_y, atol=1e-12)
+    [(x, y)] = literal.simulate(p, x0[:1], data.u[:1])
+    assert_allclose(together[0][0], x, atol=1e-12)
+    assert_allclose(together[0][1], y, atol=1e-12)
+    assert kernel.simulate(p, x0[:0], []) == []
+
+
 def test_saturated_gates_are_finite_and_equal():
     model = randomised(GRU(1, 1, 1), 0, 500.0)
     data, x0 = batch(model, (10,))
