@@ -118,7 +118,7 @@ class Windows:
 
     def step(self, rows: np.ndarray, x0: np.ndarray, errors: np.ndarray, costs: np.ndarray):
         """Gauss-Newton's (rows, nx), and how much it promises to gain (rows,): nothing where a run diverged."""
-        finite: np.ndarray = np.isfinite(costs).all(axis=1)
+        finite = np.asarray(np.isfinite(costs).all(1))
         errors, (n, weight) = np.where(finite[:, None, None], errors, 0.0), (self.size[rows], self.weight[rows])
         J = (errors[:, :1] - errors[:, 1:]) / STEP
         H = J @ J.mT / n[:, None] + weight[:, None] * np.eye(x0.shape[1])
