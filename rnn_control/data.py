@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import partition, readers, records_plot, variables
-from .checks import as_records, check_dt, check_moving, check_pairs
+from .checks import as_records, check_dt, check_measured, check_pairs
 from .gaps import cut_all
 from .notebook import html_table
 
@@ -28,8 +28,8 @@ class Experiment:
              shorter than 10 samples are left out, and a warning lists them; or "mask": outputs may be
              missing (NaN: samples that do not count), inputs may not, because the plant goes on;
              or "split-inputs": outputs may be missing, and every stretch of known inputs becomes a record
-    Raises ValueError naming the channel: empty, transposed, unequal, non-finite or constant data.
-    A channel must move somewhere in the whole; one record or a part of a split may hold it still.
+    Raises ValueError naming the channel: empty, transposed, unequal or non-finite data. A channel may stand still, as
+    all inputs but one do in a step test; what is trained on has to move, says `fit`.
     """
 
     us: tuple[np.ndarray, ...]
@@ -63,8 +63,8 @@ class Experiment:
         names = _labels(names, [f"record {i}" for i in range(len(us))], "names")
         _check_distinct(u_names + y_names)
         us, ys, names = cut_all(us, ys, names, u_names + y_names, gaps)
-        check_moving(us, u_names, "u")
-        check_moving(ys, y_names, "y")
+        check_measured(us, u_names, "u")
+        check_measured(ys, y_names, "y")
         fields = {
             "us": tuple(us),
             "ys": tuple(ys),

@@ -48,10 +48,12 @@ class Scaler:
         high = _bound(u_max, seen_high, "u_max", train.nu)
         slack = 1e-9 * abs(high - low)  # rounding of a box that was computed
         for i, name in enumerate(train.u_names):
-            if not high[i] > low[i]:
+            if not _is_wide(low[i], high[i]):
+                was_still = u_min is None and u_max is None
+                what = f"is constant ({low[i]:.6g})" if was_still else f"has the box [{low[i]:.6g}, {high[i]:.6g}]"
                 raise ValueError(
-                    f'input "{name}" has the box [{low[i]:.6g}, {high[i]:.6g}] of no width; '
-                    f"train on records where it moves, or give u_min < u_max"
+                    f'input "{name}" {what} in the training records, which excites nothing; leave it out, train on '
+                    f"records where it moves, or give u_min < u_max"
                 )
             if seen_low[i] < low[i] - slack[i] or seen_high[i] > high[i] + slack[i]:
                 raise ValueError(
@@ -59,10 +61,10 @@ class Scaler:
                     f"training records, outside the box [{low[i]:.6g}, {high[i]:.6g}]; widen it"
                 )
         for name, column in zip(train.y_names, y.T, strict=True):
-            if not np.nanmax(column) > np.nanmin(column):
+            if not _is_wide(np.nanmin(column), np.nanmax(column)):
                 raise ValueError(
-                    f'output "{name}" is constant ({np.nanmean(column):.6g}) in the training records; '
-                    f"split so that it moves there"
+                    f'output "{name}" is constant ({np.nanmean(column):.6g}) in the training records, where it has '
+                    f"nothing to fit; leave it out, or train on records where it moves"
                 )
         return cls((low + high) / 2, (high - low) / 2, np.nanmean(y, axis=0), np.nanstd(y, axis=0))
 
@@ -103,6 +105,11 @@ class Scaler:
         if missing:
             raise ValueError(f"the scaler lacks {sorted(missing)}; it is what to_dict wrote")
         return cls(**{field.name: np.array(values[field.name]) for field in fields(cls)})
+
+
+def _is_wide(low: float, high: float) -> bool:
+    """More than the rounding of a printed number."""
+    return bool(high - low > 1e-12 * max(abs(low), abs(high)))
 
 
 def _bound(given, seen, label, nu):

@@ -51,7 +51,7 @@ MISTAKES = {
     "fit jump.csv --inputs F --outputs T --time t": "row",
     "fit gap.csv --inputs F --outputs T --dt 2": "row 12.*not a measurement.*--gaps split",
     "fit text.csv --inputs F --outputs T --dt 2": "'open'.*not a number",
-    "fit still.csv --inputs F --outputs T --dt 2": 'channel "F" is constant',
+    "fit still.csv --inputs F --outputs T --dt 2": 'input "F" is constant',
     "fit empty.csv --inputs F --outputs T --dt 2": "no data rows",
     "fit header.csv --inputs F --outputs T --dt 2": "header but no data rows",
     "fit ragged.csv --inputs F --outputs T --dt 2": "row 5 has 5 cells",

@@ -104,6 +104,16 @@ def test_initial_state_stays_in_the_certified_box(model, record):
     assert abs(model.initial_state(record.u[:40], wild[:40])).max() <= 1
 
 
+def test_a_record_in_which_channels_stand_still_is_predicted_and_scored(model, record):
+    """A step of one input, and an output that does not answer."""
+    u = np.column_stack([record.u[:, 0], np.full(len(record.u), record.u[0, 1])])
+    y = model.simulate(u)
+    y[:, 2] = y[0, 2]
+    labels = {k: getattr(model, k) for k in ("u_names", "y_names", "u_units", "y_units")}
+    found = model.score(Experiment(u, y, model.dt, **labels))
+    assert min(found.fit[:2]) > 99 and np.isnan(found.fit[2]) and "undefined" in str(found)
+
+
 @pytest.mark.parametrize("change", [dict(u_names=("a", "b")), dict(y_names=("a", "b", "c")), dict(dt=1.0)], ids=str)
 def test_record_of_other_channels_or_sampling_is_refused(model, record, change):
     labels = dict(dt=model.dt, u_names=model.u_names, y_names=model.y_names) | change

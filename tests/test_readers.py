@@ -86,7 +86,6 @@ CSV_FAULTS = {
     "broken row": (replaced(10, "48.0,1,1,1"), "row 10 has 4 cells where the table has 3"),
     "unknown": (table("t,Tk,T"), 'no column "Tc"; nearest: '),
     "twice": (table("t,Tc [K],Tc [C]"), '"Tc" is the name of 2 columns'),
-    "constant": (re.sub(r",\S+,", ",1,", table()), 'plant.csv: u channel "Tc" is constant'),
     "only header": ("t,Tc,T\n", "a header but no data rows"),
     "nothing": ("# comment\n", "holds no data rows"),
     "time unit": (table("t [weeks],Tc,T"), "'weeks' is no unit of time"),

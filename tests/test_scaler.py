@@ -40,5 +40,14 @@ def test_scaler_refuses_a_box_that_the_data_leave():
 def test_scaler_names_an_input_that_holds_still():
     u = np.where(np.arange(100) < 50, 1.0, np.sin(np.arange(100)))
     train = Experiment(u, np.cos(np.arange(100)), dt=1, u_names="q").split(0.4, 0.3)[0]
-    with pytest.raises(ValueError, match='input "q" has the box .* of no width'):
+    with pytest.raises(ValueError, match=r'input "q" is constant \(1\) .* excites nothing; leave it out'):
+        Scaler.fit(train)
+    with pytest.raises(ValueError, match=r'input "q" has the box \[3, 2\] .* give u_min < u_max'):
+        Scaler.fit(train, u_min=3, u_max=2)
+    assert Scaler.fit(train, u_min=0, u_max=2).u_half == 1
+
+
+def test_scaler_names_an_output_that_holds_still():
+    train = Experiment(np.sin(np.arange(100)), np.full(100, 0.1), dt=1, y_names="T")
+    with pytest.raises(ValueError, match=r'output "T" is constant \(0.1\) .* nothing to fit; leave it out'):
         Scaler.fit(train)
