@@ -20,7 +20,9 @@ class AgainstLinear:
     def __str__(self) -> str:
         lines = [f"{HEADER[0]:8s}{HEADER[1]:>12s}" + "".join(f"{name:>16s}" for name in HEADER[2:])]
         for part, output, linear, network in self.rows:
-            lines.append(f"{part:8s}{output:>12s}{linear:16.2f}{network:16.2f}{network - linear:+16.2f}")
+            numbers = (f"{linear:.2f}", f"{network:.2f}", f"{network - linear:+.2f}")
+            shown = numbers if network == network else ("undefined", "undefined", "")
+            lines.append(f"{part:8s}{output:>12s}" + "".join(f"{text:>16s}" for text in shown))
         return "\n".join([*lines, f"linear model: {self.linear.order} states, order chosen without the test part"])
 
     def _repr_html_(self) -> str:

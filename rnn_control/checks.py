@@ -86,6 +86,12 @@ def check_measured(records: Sequence[np.ndarray], channels: Sequence[str], label
         raise ValueError(f'{label} channel "{channels[i]}" has no measurement at all; leave it out')
 
 
+def moving(a: np.ndarray) -> np.ndarray:
+    """(channels,) bool: which channels of (T, channels) move by more than the rounding of a printed number."""
+    low, high = np.nanmin(a, axis=0), np.nanmax(a, axis=0)
+    return high - low > 1e-12 * np.maximum(abs(low), abs(high))
+
+
 def build(cls: type[T], file: str, arguments: dict) -> T:
     """cls(**arguments), its errors preceded by the name of the file."""
     try:

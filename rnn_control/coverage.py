@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from .checks import moving
 from .data import Experiment
 
 PANELS = 6  # channels a plot has room for
@@ -91,12 +92,15 @@ def coverage(
     u, y = np.concatenate(experiment.us), np.concatenate(experiment.ys)
     is_measured = np.isfinite(y).all(axis=1)
     u, y = u[is_measured], y[is_measured]
-    low = np.concatenate([u.min(0) if u_min is None else np.broadcast_to(u_min, experiment.nu), y.min(0)])
-    high = np.concatenate([u.max(0) if u_max is None else np.broadcast_to(u_max, experiment.nu), y.max(0)])
+    seen = np.column_stack([u, y])
+    around = np.where(moving(seen), 0.0, 1e-6 * np.maximum(abs(seen[0]), 1.0))  # of what stands still: cells around it
+    low, high = seen.min(0) - around, seen.max(0) + around
+    low[: experiment.nu] = low[: experiment.nu] if u_min is None else u_min
+    high[: experiment.nu] = high[: experiment.nu] if u_max is None else u_max
     if not np.all(low < high):
         raise ValueError(f"u_min, u_max span from {low.tolist()} to {high.tolist()}; every channel needs min < max")
     edges = np.linspace(low, high, cells + 1).T
-    cell = _cells(np.column_stack([u, y]), edges)
+    cell = _cells(seen, edges)
     inside = (cell >= 0) & (cell < cells)
     occupied = {}
     for i, j in itertools.combinations(range(len(low)), 2):

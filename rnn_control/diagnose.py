@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .checks import moving
 from .data import Experiment
 from .held import limit_cycle, two_rests
 from .output_error import OutputError, error_with, growth, limited, output_error
@@ -44,12 +45,12 @@ def diagnose(experiment: Experiment) -> list[Finding]:
     experiment = experiment.interpolated()
     longest = max(range(len(experiment)), key=lambda i: len(experiment.us[i]))
     u, y = experiment.us[longest][:LONGEST], experiment.ys[longest][:LONGEST]
-    moving = np.ptp(u, axis=0) > 0
+    moves, y_moves = moving(u), moving(y)
     found: list[Finding] = []
-    if len(u) > 20 and moving.any():
-        u = (u[:, moving] - u[:, moving].mean(0)) / u[:, moving].std(0)
-        for name, column in zip(experiment.y_names, y.T, strict=True):
-            if np.ptp(column) > 0:
+    if len(u) > 20 and moves.any():
+        u = (u[:, moves] - u[:, moves].mean(0)) / u[:, moves].std(0)
+        for name, column, is_moving in zip(experiment.y_names, y.T, y_moves, strict=True):
+            if is_moving:
                 found += _speed(name, u, (column - column.mean()) / column.std(), experiment.dt)
     if any(finding.kind in ("integrator", "unstable", "too fast") for finding in found):
         return found  # what they do to held inputs is no news

@@ -50,7 +50,7 @@ def two_rests(experiment: Experiment) -> str:
     if len(found) < 2:
         return ""
     u_range = np.maximum(np.ptp(np.concatenate(experiment.us), axis=0), 1e-300)
-    y_range = np.ptp(np.concatenate(experiment.ys), axis=0)
+    y_range = np.maximum(np.ptp(np.concatenate(experiment.ys), axis=0), 1e-300)
     u = np.array([s.u for s in found]) / u_range
     rest = np.array([s.y[-(len(s.y) // 4) :].mean(0) for s in found]) / y_range
     same = np.abs(u[:, None] - u).max(2) <= SAME_INPUT

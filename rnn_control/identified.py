@@ -16,7 +16,7 @@ from .equations import equations
 from .export import CasadiModel, casadi_functions
 from .initial import Visited, initial_states
 from .kernel import Kernel, make_kernel
-from .metrics import Score, score
+from .metrics import Score, percent, score
 from .model import Model
 from .model_file import read_model, write_model
 from .models import build
@@ -117,7 +117,7 @@ class IdentifiedModel:
         figure, axes = plt.subplots(self.model.ny, 1, sharex=True, figsize=(8, 1 + 2.2 * self.model.ny), squeeze=False)
         for j, ax in enumerate(axes[:, 0]):
             ax.plot(time, experiment.ys[0][:, j], color="0.7", lw=2.6, label="measured")
-            ax.plot(time, prediction[:, j], color="C0", lw=1.2, label=f"model, free run (FIT {result.fit[j]:.1f} %)")
+            ax.plot(time, prediction[:, j], color="C0", lw=1.2, label=f"model, free run (FIT {percent(result.fit[j])})")
             ax.axvspan(time[0], time[min(washout, len(time) - 1)], color="0.9", lw=0, zorder=0)
             ax.set_ylabel(f"{self.y_names[j]} [{self.y_units[j]}]" if self.y_units[j] else self.y_names[j])
             ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)

@@ -17,8 +17,10 @@ RECORDS = 32
 """That tell where a training takes the states: of more, some from all over."""
 STEP = 1e-5
 """Of the forward differences."""
-GAIN = 1e-3
+GAIN = 1e-2
 """Share of the cost: a step that promises less is not worth its simulations."""
+PASSES = 4
+"""Of holding more and more states on the border of the box."""
 HALVINGS = 0.5 ** np.arange(1, 10)[:, None]
 """Shorter steps that are tried where a whole one does not gain, all at once."""
 
@@ -117,22 +119,38 @@ class Windows:
         return self.errors(rows, x0[:, None] + STEP * np.eye(nx + 1, nx, -1))
 
     def step(self, rows: np.ndarray, x0: np.ndarray, errors: np.ndarray, costs: np.ndarray):
-        """Gauss-Newton's (rows, nx), and how much it promises to gain (rows,): nothing where a run diverged."""
+        """Gauss-Newton's within the box (rows, nx), and what it promises to gain (rows,): nothing where a run diverged.
+
+        What would leave the box is held on its border, and the rest solved for again.
+        """
         finite = np.asarray(np.isfinite(costs).all(1))
-        errors, (n, weight) = np.where(finite[:, None, None], errors, 0.0), (self.size[rows], self.weight[rows])
-        J = (errors[:, :1] - errors[:, 1:]) / STEP
-        H = J @ J.mT / n[:, None] + weight[:, None] * np.eye(x0.shape[1])
-        downhill = np.einsum("rit,rt->ri", J, errors[:, 0]) / n - weight * (x0 - self.mean)
-        free = (abs(x0) < self.box) | (x0 * downhill < 0)
-        H = np.where(free[:, :, None] & free[:, None], H, np.eye(x0.shape[1]))
-        step = np.linalg.solve(H, np.where(free, downhill, 0.0)[:, :, None])[:, :, 0]
-        return step, np.where(finite, (step * downhill).sum(1), 0.0)
+        errors, one = np.where(finite[:, None, None], errors, 0.0), np.eye(x0.shape[1])
+        n, weight = self.size[rows], self.weight[rows]
+        with np.errstate(over="ignore", invalid="ignore"):
+            J = (errors[:, :1] - errors[:, 1:]) / STEP
+            H = J @ J.mT / n[:, None] + weight[:, None] * one
+            downhill = np.einsum("rit,rt->ri", J, errors[:, 0]) / n - weight * (x0 - self.mean)
+        finite &= np.isfinite(H).all((1, 2)) & np.isfinite(downhill).all(1)
+        H, downhill = np.where(finite[:, None, None], H, one), np.where(finite[:, None], downhill, 0.0)
+        unit = 1 / np.sqrt(np.einsum("rii->ri", H))  # or a large entry would swallow the weight
+        H, downhill = unit[:, :, None] * H * unit[:, None] + 1e-14 * one, unit * downhill
+        step, held = np.zeros_like(x0), (abs(x0) >= self.box) & (x0 * downhill >= 0)
+        for _ in range(PASSES):
+            free = ~held[:, :, None]
+            wanted = np.where(held, step, downhill - np.einsum("rij,rj->ri", H, np.where(held, step, 0.0)))
+            step = np.linalg.solve(np.where(free & free.mT, H, one), wanted[:, :, None])[:, :, 0]
+            out = abs(x0 + unit * step) > self.box
+            if not out.any():
+                break
+            held, step = held | out, np.where(out, (np.copysign(self.box, step) - x0) / unit, step)
+        promised = (step * (2 * downhill - np.einsum("rij,rj->ri", H, step))).sum(1)
+        return unit * step, np.where(finite, promised, 0.0)
 
     def along(self, rows: np.ndarray, x0: np.ndarray, step: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, Around]:
         """Where the step leads, or a part of it where the whole one does not gain on `least`, or x0."""
         tried = np.clip(x0 + step, -self.box, self.box)
         found = self.around(rows, tried)
-        far = np.flatnonzero(~(found.costs[:, 0] < least))
+        far = np.flatnonzero(~(found.costs[:, 0] < (1 - GAIN) * least))
         if len(far):
             shorter = np.clip(x0[far, None] + HALVINGS * step[far, None], -self.box, self.box)
             costs = self.errors(rows[far], shorter).costs

@@ -6,6 +6,7 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
+from .checks import moving
 from .conditions import is_proved
 from .initial import RECORDS, Visited, initial_states
 from .kernel import Kernel
@@ -38,11 +39,11 @@ class Validation:
         return self.error_on_records([yhat for _, yhat in self.kernel.simulate(self.model.theta(), x0, self.us)])
 
     def error_on_records(self, outputs: list[np.ndarray]) -> float:
-        """Mean of RMSE / std of outputs (T, ny) for the validation records."""
+        """Mean of RMSE / std of outputs (T, ny) for the validation records, or of the training where one is still."""
         w = self.washout
         measured = np.concatenate([y[w:] for y in self.ys])
         error = measured - np.concatenate([yhat[w:] for yhat in outputs])
-        error /= np.maximum(np.nanstd(measured, axis=0), 1e-9)
+        error /= np.where(moving(measured), np.nanstd(measured, axis=0), 1.0)
         known = ~np.isnan(measured)
         return mean_error([np.where(known, error, 0.0)], [known.astype(float)])
 

@@ -70,6 +70,8 @@ class CompiledKernel:
         ends = np.cumsum(lengths)
         first, total = ends - lengths, int(ends[-1])
         starts, inputs = contiguous(x0), contiguous(np.concatenate(u))
+        if starts.shape != (len(u), self.model.nx) or inputs.shape[1:] != (self.model.nu,):
+            raise ValueError(f"x0 {starts.shape}, u {inputs.shape}: not {len(u)} records of the {self.model.kind}")
         x, y = np.empty((total + len(u), self.model.nx)), np.empty((total, self.model.ny))
         tables = [places(a, rows) for a, rows in ((starts, own), (inputs, first), (x, first + own), (y, first))]
 

@@ -118,7 +118,7 @@ def linear_reference(
 def linear_error(model: LinearModel, experiment: Experiment, washout: int = 50) -> float:
     """Free-run RMSE / std, mean over the outputs."""
     shortest = min(len(u) for u in experiment.us)
-    return 1 - model.score(experiment, min(washout, shortest // 4)).mean_fit / 100
+    return model.score(experiment, min(washout, shortest // 4)).mean_error(model.scaler.y_std)
 
 
 def _cut(train: Experiment, share: float) -> tuple[Experiment, Experiment]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checks import as_records
+from .checks import as_records, moving
 
 Records = np.ndarray | Sequence[np.ndarray]
 
@@ -72,17 +72,25 @@ class Score:
         """Mean FIT over the outputs, %."""
         return float(np.mean(self.fit))
 
+    def mean_error(self, y_std: np.ndarray) -> float:
+        """Mean over the outputs of RMSE / std, over y_std (ny,), in y_units, where the record does not move."""
+        relative = 1 - np.array(self.fit) / 100
+        return float(np.mean(np.where(np.isnan(relative), self.rmse / y_std, relative)))
+
     def __str__(self) -> str:
         width = max(6, *(len(n) for n in self.y_names))
         lines = [f"{'output':<{width}}  {'FIT':>9}  {'RMSE':>11}"]
         for name, unit, f, r in zip(self.y_names, self.y_units, self.fit, self.rmse, strict=True):
-            shown = "undefined" if np.isnan(f) else f"{f:.2f} %"
-            lines.append(f"{name:<{width}}  {shown:>9}  {r:>11.5g} {unit}".rstrip())
+            lines.append(f"{name:<{width}}  {percent(f):>9}  {r:>11.5g} {unit}".rstrip())
         lines.append(
             f"{self.n_samples} samples in {self.n_records} record{'s'[: self.n_records > 1]}, "
             f"washout {self.washout} samples; FIT = 100 (1 - RMSE / std)"
         )
         return "\n".join(lines)
+
+
+def percent(fit: float) -> str:
+    return "undefined" if np.isnan(fit) else f"{fit:.2f} %"
 
 
 def score(
@@ -138,5 +146,5 @@ def _rms(error):
 
 
 def _over(error, spread, measured):
-    moves = np.nanmax(measured, axis=0) > np.nanmin(measured, axis=0)
+    moves = moving(measured)
     return np.where(moves, error / np.where(moves, spread, 1.0), np.nan)

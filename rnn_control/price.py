@@ -22,6 +22,8 @@ class Price(NamedTuple):
         return self.free - self.certified
 
     def __str__(self) -> str:
+        if np.isnan(self.points):
+            return "undefined: the output stands still"
         paid = f"{self.points:.2f} points" if self.points > 0 else "nothing"
         return f"{paid}: {self.certified:.2f} % with the certificate, {self.free:.2f} % without"
 

@@ -52,5 +52,5 @@ def rehearse(
         model.load_state_dict(twin.state_dict())
         return Rehearsal(False, replace(searched, interrupted=True))
     washout = min(50, *(len(u) // 4 for u in rest.us))
-    errs_less = searched.model.score(rest, washout).mean_fit >= begun.model.score(rest, washout).mean_fit
-    return Rehearsal(not errs_less)
+    error, of_start = (r.model.score(rest, washout).mean_error(r.model.scaler.y_std) for r in (searched, begun))
+    return Rehearsal(error > of_start)

@@ -119,7 +119,7 @@ def _number(value):
     try:
         whole = int(value) == value
     except (TypeError, ValueError, OverflowError):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return "undefined" if value != value else f"{value:.4g}" if isinstance(value, float) else str(value)
     if whole and not isinstance(value, float):
         return str(value)
     return f"{float(value):.0f}" if 1e4 <= abs(value) < 1e7 else f"{float(value):.4g}"

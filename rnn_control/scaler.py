@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from .checks import moving
 from .data import Experiment
 
 
@@ -47,8 +48,9 @@ class Scaler:
         low = _bound(u_min, seen_low, "u_min", train.nu)
         high = _bound(u_max, seen_high, "u_max", train.nu)
         slack = 1e-9 * abs(high - low)  # rounding of a box that was computed
+        is_wide = moving(np.stack([low, high])) & (low < high)
         for i, name in enumerate(train.u_names):
-            if not _is_wide(low[i], high[i]):
+            if not is_wide[i]:
                 was_still = u_min is None and u_max is None
                 what = f"is constant ({low[i]:.6g})" if was_still else f"has the box [{low[i]:.6g}, {high[i]:.6g}]"
                 raise ValueError(
@@ -60,8 +62,8 @@ class Scaler:
                     f'input "{name}" runs from {seen_low[i]:.6g} to {seen_high[i]:.6g} in the '
                     f"training records, outside the box [{low[i]:.6g}, {high[i]:.6g}]; widen it"
                 )
-        for name, column in zip(train.y_names, y.T, strict=True):
-            if not _is_wide(np.nanmin(column), np.nanmax(column)):
+        for name, column, is_moving in zip(train.y_names, y.T, moving(y), strict=True):
+            if not is_moving:
                 raise ValueError(
                     f'output "{name}" is constant ({np.nanmean(column):.6g}) in the training records, where it has '
                     f"nothing to fit; leave it out, or train on records where it moves"
@@ -105,11 +107,6 @@ class Scaler:
         if missing:
             raise ValueError(f"the scaler lacks {sorted(missing)}; it is what to_dict wrote")
         return cls(**{field.name: np.array(values[field.name]) for field in fields(cls)})
-
-
-def _is_wide(low: float, high: float) -> bool:
-    """More than the rounding of a printed number."""
-    return bool(high - low > 1e-12 * max(abs(low), abs(high)))
 
 
 def _bound(given, seen, label, nu):

@@ -61,8 +61,10 @@ def plain(value: Any) -> Any:
 
 def score_rows(score, **others) -> Rows:
     """FIT and RMSE of a Score; others: Scores of other models by name, for their FIT beside it."""
+    from rnn_control.metrics import percent
+
     rows = [
-        (name, f"{f:.2f} %", f"{r:.5g} {unit}".strip(), *(f"{other.fit[j]:.2f} %" for other in others.values()))
+        (name, percent(f), f"{r:.5g} {unit}".strip(), *(percent(other.fit[j]) for other in others.values()))
         for j, (name, unit, f, r) in enumerate(zip(score.y_names, score.y_units, score.fit, score.rmse, strict=True))
     ]
     header = ("output", "FIT", "RMSE", *(f"FIT of a {name} model" for name in others))

@@ -30,6 +30,13 @@ def test_every_sample_is_counted_once():
     assert [n.sum() for n in counts.values()] == [4000, 4000, 4000]
 
 
+def test_what_stood_still_covers_its_own_value_alone():
+    u, y = np.column_stack([np.sin(np.arange(200)), np.full(200, 3.0)]), np.cos(np.arange(200))
+    grid = coverage(Experiment(u, y, 1.0))
+    assert not grid.extrapolates(u, y[:, None]).any()
+    assert grid.extrapolates(u + [0, 0.1], y[:, None]).all()
+
+
 def test_a_record_does_not_extrapolate_from_itself():
     record = square()
     assert not coverage(record, cells=30).extrapolates(record.u, record.y).any()

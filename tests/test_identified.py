@@ -162,6 +162,14 @@ def test_initial_states_of_many_records_are_those_of_each_alone(kind):
         assert_allclose(together, alone, atol=1e-7)
 
 
+@pytest.mark.parametrize("seed", [15, 35, 45, 55])
+def test_windows_that_say_too_much_are_no_singular_matrix(seed):
+    """Weights so large that the curvature swallows the prior."""
+    model, rng = identified(randomised(ZOO["lipschitz_rnn"](2, 2, 5), seed, 3.0)), np.random.default_rng(seed)
+    y = model.scaler.y_out(1e3 * rng.normal(size=(50, 2)))
+    assert np.isfinite(model.initial_state(model.scaler.u_out(rng.uniform(-1, 1, (50, 2))), y)).all()
+
+
 def test_a_noisy_output_tells_less_of_the_initial_state(model):
     rng, std = np.random.default_rng(4), model.scaler.y_std
     noise = np.array([0.01, 1.0, 1.0]) * std

@@ -212,6 +212,9 @@ def test_runs_side_by_side_and_in_threads_are_those_of_each_record(many, few):
     assert_allclose(together[0][0], x, atol=1e-12)
     assert_allclose(together[0][1], y, atol=1e-12)
     assert kernel.simulate(p, x0[:0], []) == []
+    for start, u in ((x0[:1], data.u), (x0, [a[:, :1] for a in data.u])):
+        with pytest.raises(ValueError, match="records of the ren"):
+            kernel.simulate(p, start, u)
 
 
 def test_saturated_gates_are_finite_and_equal():

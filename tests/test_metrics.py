@@ -59,6 +59,13 @@ def test_washout_is_taken_from_every_record():
     assert np.array_equal(metrics.rmse(halves, zeroed, washout=9), [0, 0])
 
 
+def test_an_output_that_moves_by_rounding_alone_has_no_fit():
+    y = np.column_stack([np.where(np.arange(20) % 2, 0.3, 0.1 + 0.2), np.arange(20.0)])
+    found = score(y, y + 0.5)
+    assert np.isnan(found.fit[0]) and "undefined" in str(found)
+    assert found.mean_error(np.array([0.25, 1.0])) == pytest.approx((2 + 0.5 / y[:, 1].std()) / 2)
+
+
 @pytest.mark.parametrize("wild", [np.nan, np.inf, -np.inf])
 def test_diverged_simulation_scores_minus_infinity(wild):
     y_hat = Y.copy()

@@ -83,8 +83,9 @@ def test_rehearsal_judges_by_what_neither_has_seen(searched):
     def stub(copied, first, valid, *, epochs, linear, **_):
         seen.append((first, valid))
         assert copied is not model and linear.order == 2
-        score = SimpleNamespace(mean_fit=searched if epochs else 50.0)
-        return SimpleNamespace(model=SimpleNamespace(score=lambda rest, _: score), interrupted=False)
+        score = SimpleNamespace(mean_error=lambda y_std: 1 - (searched if epochs else 50.0) / 100)
+        found = SimpleNamespace(score=lambda rest, _: score, scaler=SimpleNamespace(y_std=None))
+        return SimpleNamespace(model=found, interrupted=False)
 
     options = dict(epochs=20, polish=200, u_min=None, u_max=None)
     assert rehearse(stub, model, train, fit_linear(train, order=2), options).in_vain == (searched < 50)
