@@ -21,8 +21,8 @@ GAIN = 1e-2
 """Share of the cost: a step that promises less is not worth its simulations."""
 PASSES = 4
 """Of holding more and more states on the border of the box."""
-HALVINGS = 0.5 ** np.arange(1, 10)[:, None]
-"""Shorter steps that are tried where a whole one does not gain, all at once."""
+HALVINGS = 0.5 ** np.arange(10)[:, None]
+"""Parts of a step of which the best is taken where the whole one gains too little."""
 
 
 class Visited(NamedTuple):
@@ -147,15 +147,14 @@ class Windows:
         return unit * step, np.where(finite, promised, 0.0)
 
     def along(self, rows: np.ndarray, x0: np.ndarray, step: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, Around]:
-        """Where the step leads, or a part of it where the whole one does not gain on `least`, or x0."""
+        """Where the step leads, or its best part where the whole one gains too little on `least`, or x0."""
         tried = np.clip(x0 + step, -self.box, self.box)
         found = self.around(rows, tried)
         far = np.flatnonzero(~(found.costs[:, 0] < (1 - GAIN) * least))
         if len(far):
-            shorter = np.clip(x0[far, None] + HALVINGS * step[far, None], -self.box, self.box)
-            costs = self.errors(rows[far], shorter).costs
+            parts = np.clip(x0[far, None] + HALVINGS * step[far, None], -self.box, self.box)
+            costs = self.errors(rows[far], parts).costs
             best, gains = costs.argmin(1), costs.min(1) < least[far]
-            tried[far] = np.where(gains[:, None], shorter[range(len(far)), best], x0[far])
-            again = self.around(rows[far], tried[far])
-            found.errors[far], found.costs[far] = again
+            tried[far] = np.where(gains[:, None], parts[range(len(far)), best], x0[far])
+            found.errors[far], found.costs[far] = self.around(rows[far], tried[far])
         return tried, found
