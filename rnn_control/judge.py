@@ -6,7 +6,6 @@ from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 
-from .checks import moving
 from .conditions import is_proved
 from .initial import RECORDS, Visited, initial_states
 from .kernel import Kernel
@@ -43,7 +42,8 @@ class Validation:
         w = self.washout
         measured = np.concatenate([y[w:] for y in self.ys])
         error = measured - np.concatenate([yhat[w:] for yhat in outputs])
-        error /= np.where(moving(measured), np.nanstd(measured, axis=0), 1.0)
+        std = np.nanstd(measured, axis=0)
+        error /= np.where(std > 1e-9, std, 1.0)
         known = ~np.isnan(measured)
         return mean_error([np.where(known, error, 0.0)], [known.astype(float)])
 

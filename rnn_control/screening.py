@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .checks import moving
 from .construct import Contracting
 from .contract import CertificateError
 from .data import Experiment
@@ -136,8 +135,8 @@ class Judge:
     def __init__(self, stack: Stack, scaler: Scaler, data: Batch, valid: Experiment | None, washout: int):
         judged = data if valid is None else windows(scaler, valid, None, washout)
         columns = zip(np.concatenate(judged.y).T, np.concatenate(judged.w).T > 0, strict=True)
-        std = [y[known].std() if known.any() and moving(y[known]) else 1.0 for y, known in columns]
-        self.std = torch.tensor(std).to(stack.device, stack.dtype)
+        std = np.array([y[known].std() for y, known in columns])
+        self.std = torch.tensor(np.where(std > 1e-9, std, 1.0)).to(stack.device, stack.dtype)
         self.stack, self.windows, self.is_training = stack, stack.windows(judged), valid is None
 
     def __call__(self, v: Values) -> Tensor:
