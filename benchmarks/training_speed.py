@@ -73,7 +73,7 @@ def jax_scan(kind, p, data, dtype):
 
     def lipschitz_rnn(p, x, u):
         h = jnp.tanh(x @ p["W"].T + u @ p["U"].T + p["b"][:, 0])
-        return x + 0.5 * (x @ p["A"].T + h), x @ p["C"].T + p["b_y"][:, 0]
+        return x @ p["L"].T + 0.5 * h, x @ p["C"].T + p["b_y"][:, 0]
 
     cell = {"gru": gru, "lstm": lstm, "lipschitz_rnn": lipschitz_rnn}.get(kind)
     if cell is None:

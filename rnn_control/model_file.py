@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from .files import write_whole
 
-SCHEMA = 5
+SCHEMA = 6
 SINCE = {"equations": 2, "residual": 3, "visited": 4}
 """The schema that brought a field; an older file reads as if it held None."""
+REWRITTEN = {"lipschitz_rnn": 6}
+"""The schema that wrote the equations of a kind differently; an older file reads as if it held none."""
 FIELDS = {"schema", "spec", "scaler", "dt", "u_names", "y_names", "u_units", "y_units", "info", *SINCE}
 
 
@@ -51,6 +54,10 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     header |= {field: None for field, schema in SINCE.items() if header.get("schema", SCHEMA) < schema}
     if set(header) != FIELDS:
         raise ValueError(f"{path}: fields {sorted(set(header) ^ FIELDS)} of its header are missing or unknown")
+    kinds = re.findall(r'"kind": "(\w+)"', json.dumps(header["spec"]))
+    if any(header["schema"] < REWRITTEN.get(kind, 0) for kind in kinds):
+        header["equations"] = None
+        state = {k: v for k, v in state.items() if not k.startswith("explicit.")}
     return header, state
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .bounds import Bound
+from .bounds import ROUNDING, Bound
 
 
 def small_gain(bounds: list[Bound], K: Tensor, a: Tensor, r: Tensor, box: Tensor | None) -> Bound:
@@ -15,16 +15,15 @@ def small_gain(bounds: list[Bound], K: Tensor, a: Tensor, r: Tensor, box: Tensor
     A, B = torch.diag(rate) + drive[:, None] * K, drive * a
     w = weights(A, B)
     rows = A @ w / w
-    own = torch.stack([torch.minimum(b.gain().max(), b.drive / (1 - b.rate)) for b in bounds])
+    room = 1 + ROUNDING / (1 - rate)  # in levels, for what rounds
+    gains = [torch.minimum(b.gain(), b.drive / (1 - b.rate)) * more for b, more in zip(bounds, room, strict=True)]
+    own = torch.stack([g.max() for g in gains])
     rest = own * r + torch.stack([torch.as_tensor(b.offset, dtype=r.dtype).max() for b in bounds])
     loop = torch.eye(len(w), dtype=w.dtype) - own[:, None] * K
     levels = torch.linalg.solve_ex(loop, torch.stack([own * a, rest], 1)).result
     reach = (K @ levels + torch.stack([a, r], 1)) / w[:, None]  # what inputs, and biases, put into each block
-    sharp = torch.cat([b.gain().clamp(max=g) * v for b, g, v in zip(bounds, own, reach[:, 0], strict=True)])
-    offset = torch.cat([
-        b.offset / wi + b.gain().clamp(max=g) * v
-        for b, g, v, wi in zip(bounds, own, reach[:, 1], w, strict=True)
-    ])  # fmt: skip
+    sharp = torch.cat([g * v for g, v in zip(gains, reach[:, 0], strict=True)])
+    offset = torch.cat([b.offset / wi + g * v for b, g, v, wi in zip(bounds, gains, reach[:, 1], w, strict=True)])
     # a quadratic norm does not fit into a maximum of blocks: nothing is proved here (the weighted condition may)
     nothing = torch.nan if any(b.metric is not None for b in bounds) else 0.0
     residual = torch.cat([*(b.residual.flatten() for b in bounds), rows - 1]) + nothing

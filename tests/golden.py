@@ -18,7 +18,7 @@ from rnn_control.initial import Visited
 from rnn_control.simulate import simulate
 
 DATA = Path(__file__).with_name("data")
-FOLDERS = (DATA, *(DATA / f"schema{k}" for k in (2, 3, 4, 5)))
+FOLDERS = (DATA, *(DATA / f"schema{k}" for k in (2, 3, 4, 5, 6)))
 """Of every schema of the files; the last is the present one."""
 
 

@@ -78,6 +78,18 @@ def test_published_series_in_two_norms_is_proved(cascade, tmp_path, capsys):
     assert verdict(*written(model, tmp_path, method="published"), capsys)[0] == 0
 
 
+@pytest.mark.parametrize("property", ["delta_iss", "iss"])
+@pytest.mark.parametrize("method", ["published", "weighted", "lmi"])
+@pytest.mark.parametrize("kinds", [("lipschitz_rnn", "gru"), ("gru", "lipschitz_rnn"), ("lipschitz_rnn", "esn")],
+                         ids="-".join)  # fmt: skip
+def test_lipschitz_rnn_in_series_is_proved(kinds, method, property):
+    """Its box is invariant by intervals, and levels of thousands round no more than those of one."""
+    first, second = kinds
+    model = Cascade(randomised(ZOO[first](2, 2, 4), 0, 0.05), randomised(ZOO[second](2, 1, 4), 0, 0.05))
+    usual, found = (certify(identified(model), property, method, rigorous=exact) for exact in (False, True))
+    assert usual.holds and found.proof == "exact arithmetic"
+
+
 def test_published_certificate_in_infinity_norms_is_proved(tmp_path, capsys):
     model = randomised(Cascade(GRU(2, 2, 4), GRU(2, 1, 3)), 0, 0.05)
     assert verdict(*written(model, tmp_path, method="published"), capsys)[0] == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from zoo import ZOO, cascade_of_three, identified, randomised
+from zoo import ZOO, TermByTerm, cascade_of_three, identified, randomised
 
 from rnn_control import ESN, GRU, LSTM, LipschitzRNN, certify
 from rnn_control.barrier import Inequality, Point
@@ -167,7 +167,7 @@ def linear_rnn(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_rate_of_a_linear_system_is_its_spectral_radius(seed):
     model = linear_rnn(seed)
-    radius = abs(np.linalg.eigvals(model.euler(model.theta()).detach().numpy())).max()
+    radius = abs(np.linalg.eigvals(model.theta().L.detach().numpy())).max()
     assert radius <= certify(model, method="lmi").rate <= 1 - 0.92 * (1 - radius)
 
 
@@ -218,8 +218,7 @@ def test_smallest_state_box_is_inside_and_gives_the_better_rate():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_box_that_only_the_class_proves_is_the_smallest_and_sharpens_the_rate(seed):
-    """Bounds of x + step A x, term by term, grow with any box."""
-    model = LipschitzRNN(2, 1, 4, seed=seed)
+    model = TermByTerm(2, 1, 4, seed=seed)
     usual, regional = certify(model, method="lmi"), certify(model, method="lmi", state_box="smallest")
     own = model.state_box(model.theta(), model.input_box())
     assert regional.state_box == tuple(own.tolist()) and regional.rate < usual.rate
@@ -241,7 +240,7 @@ def test_gain_stays_in_proportion_where_gates_see_no_states(size):
 
 def test_refused_box_is_widened_only_where_that_helps():
     with pytest.raises(ValueError, match="nor is it within any wider box"):
-        certify(LipschitzRNN(2, 1, 4), state_box=np.full(4, 9.0))
+        certify(TermByTerm(2, 1, 4), state_box=np.full(4, 9.0))
     with pytest.raises(ValueError, match="widen it there"):
         certify(randomised(GRU(2, 1, 4), 0, 0.1), state_box=np.full(4, 1e-3))
 

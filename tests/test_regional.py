@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from zoo import ZOO, identified, randomised
+from zoo import ZOO, TermByTerm, identified, randomised
 
 from rnn_control import GRU, LSTM, NNARX, Cascade, attack, certify, check
 from rnn_control.bounds import perron_weights, weighted_bound
@@ -60,7 +60,7 @@ def test_smaller_boxes_sharpen_the_weighted_certificate_and_it_is_proved(name):
 
 
 def test_box_that_only_a_class_proves_is_left_to_the_matrix_inequality():
-    model = ZOO["lipschitz_rnn"](2, 1, 4)
+    model = TermByTerm(2, 1, 4)
     certificate = certify(model, method="weighted", state_box="smallest", rigorous=True)
     assert certificate.holds and certificate.state_box is None
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnn_control import ESN, GRU, LSTM, MODELS, NNARX, Cascade, IdentifiedModel, Model, Network, Scaler
+from rnn_control import ESN, GRU, LSTM, MODELS, NNARX, Cascade, IdentifiedModel, LipschitzRNN, Model, Network, Scaler
 
 HAS_CUDA = torch.cuda.is_available()  # the CPU build of torch, which constraints.txt leads to, never has
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not HAS_CUDA, reason="torch finds no CUDA device"))]
@@ -34,6 +34,13 @@ def recycling(nu, ny, size, seed=0):
 ZOO = {**MODELS, "cascade": cascade, "network": recycling}
 BY_CONSTRUCTION = ("ren", "lipschitz_ren")
 """Kinds that satisfy their published condition whatever their free parameters."""
+
+
+class TermByTerm(LipschitzRNN):
+    """Bounds of x + step A x grow with any box."""
+
+    def f(self, p, x, u):
+        return x + (super().f(p, x, u) - x)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from ..ops import tanh
 
 class LipschitzRNN(Model):
     """h' = A h + tanh(W h + U u + b),  A, W = (1 - beta)(M + M') + beta (M - M') - gamma I,
-    x+ = x + step (A x + tanh(W x + U u + b)),  y = C x + b_y.
+    x+ = L x + step tanh(W x + U u + b),  L = I + step A,  y = C x + b_y.
 
     `step` is the Euler step in units of the sampling time. beta in [0, 1] trades symmetric for skew, gamma shifts
     the spectrum to the left; A and W have their own pair. Neither is a proof of contraction: the condition below is.
@@ -41,8 +41,8 @@ class LipschitzRNN(Model):
 
     def theta(self) -> Params:
         return Params(
-            A=self.matrix(self.MA, self.gamma_A), W=self.matrix(self.MW, self.gamma_W),
-            U=self.U, b=self.b, C=self.C, b_y=self.b_y,
+            L=torch.eye(self.nx, dtype=self.MA.dtype) + self.step * self.matrix(self.MA, self.gamma_A),
+            W=self.matrix(self.MW, self.gamma_W), U=self.U, b=self.b, C=self.C, b_y=self.b_y,
         )  # fmt: skip
 
     def matrix(self, M, gamma):
@@ -50,26 +50,22 @@ class LipschitzRNN(Model):
         return (1 - self.beta) * (M + M.T) + self.beta * (M - M.T) - gamma * torch.eye(len(M), dtype=M.dtype)
 
     def f(self, p: Params, x, u):
-        return x + self.step * (p.A @ x + tanh(p.W @ x + p.U @ u + p.b))
-
-    def euler(self, p):
-        """I + step A."""
-        return torch.eye(self.nx, dtype=p.A.dtype) + self.step * p.A
+        return p.L @ x + self.step * tanh(p.W @ x + p.U @ u + p.b)
 
     def state_box(self, p, u_max):
-        """|tanh| < 1 drives the linear part: radius step / (1 - ||I + step A||_inf) if that is positive, else inf."""
-        row_sum = self.euler(p).abs().sum(1).max()
+        """|tanh| < 1 drives the linear part: radius step / (1 - ||L||_inf) if that is positive, else inf."""
+        row_sum = p.L.abs().sum(1).max()
         is_damped = row_sum < 1
         radius = torch.where(is_damped, self.step / torch.where(is_damped, 1 - row_sum, 1.0), torch.inf)
         return radius * torch.ones(self.nx, dtype=u_max.dtype)
 
     def delta_iss(self, p, u_max):
-        """Residual ||I + step A||_2 + step ||W||_2 - 1, the rate minus one.
+        """Residual ||L||_2 + step ||W||_2 - 1, the rate minus one.
 
         The Euler counterpart of condition (a) of the stability theorem of Erichson et al. (2021); Theorem 9.
         """
-        rate = two_norm(self.euler(p)) + self.step * two_norm(p.W)
-        scale, drive = torch.ones(self.nx, dtype=p.A.dtype), self.step * two_norm(p.U)
+        rate = two_norm(p.L) + self.step * two_norm(p.W)
+        scale, drive = torch.ones(self.nx, dtype=p.L.dtype), self.step * two_norm(p.U)
         return Bound(rate - 1, rate, scale, ((self.nx, 2.0),), drive, 2.0)
 
     def iss(self, p, u_max):
@@ -78,9 +74,8 @@ class LipschitzRNN(Model):
         return bound._replace(offset=self.step * torch.linalg.vector_norm(p.b) / (1 - bound.rate))
 
     def comparison(self, p, u_max):
-        """Row by row the slope is common: T(v)_i = max(|L_i| v, |L_i + step W_i| v), L = I + step A."""
-        L = self.euler(p)
-        low, high = L.abs(), (L + self.step * p.W).abs()
+        """Row by row the slope is common: T(v)_i = max(|L_i| v, |L_i + step W_i| v)."""
+        low, high = p.L.abs(), (p.L + self.step * p.W).abs()
 
         def T(v):
             return torch.maximum(low @ v, high @ v)

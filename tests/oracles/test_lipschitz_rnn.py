@@ -21,7 +21,8 @@ def euler_state(step, u, x0):
 def test_lipschitz_rnn_tends_to_its_ode_with_order_one():
     u, x0 = np.array([0.7, -0.4]), np.array([1.0, -0.5, 0.2, 0.8])
     _, p = euler_state(STEPS[0], u, x0)
-    ode = lambda t, h: p["A"] @ h + np.tanh(p["W"] @ h + p["U"] @ u + p["b"][:, 0])  # noqa: E731
+    A = (p["L"] - np.eye(4)) / STEPS[0]
+    ode = lambda t, h: A @ h + np.tanh(p["W"] @ h + p["U"] @ u + p["b"][:, 0])  # noqa: E731
     truth = solve_ivp(ode, (0, 2), x0, "DOP853", rtol=1e-11, atol=1e-12).y[:, -1]
     errors = [np.linalg.norm(euler_state(step, u, x0)[0] - truth) for step in STEPS]
     slope = np.polyfit(np.log(STEPS), np.log(errors), 1)[0]
