@@ -74,9 +74,9 @@ class Judged(NamedTuple):
         pairs = zip(parts, self.blocks, strict=True)
         return torch.stack([torch.linalg.vector_norm(part, order, 1) for part, (_, order) in pairs]).amax(0)
 
-    def repeated(self, times: int) -> "Judged":
-        """The same of every set, several times in a row."""
-        return Judged(*(v.repeat_interleave(times, 0) if isinstance(v, Tensor) else v for v in self))
+    def of(self, sets: Tensor) -> "Judged":
+        """The same of chosen sets."""
+        return Judged(*(v[sets] if isinstance(v, Tensor) else v for v in self))
 
 
 def judge(rule: Rule | list[Rule], model: Model, p: Stack, u_max: Tensor) -> Judged:
@@ -245,9 +245,9 @@ def break_rule(rule: Rule, model: Model, sets: int, seed: int, ascents: int = 40
     """
     rng = np.random.default_rng(seed)
     u_max, drawn = torch.from_numpy(rng.uniform(0.3, 2.0, (sets, model.nu))), draw(model, sets, rng)
-    _, said = onto(rule, model, lambda share: shrunk(model, drawn, share), u_max)
-    u_max, drawn = u_max[said.is_accepted], {k: v[said.is_accepted] for k, v in drawn.items()}
     free, said = onto(rule, model, lambda share: shrunk(model, drawn, share), u_max)
+    kept = said.is_accepted
+    u_max, free, said = u_max[kept], {k: v[kept] for k, v in free.items()}, said.of(kept)
     blind = [random_trial(model, len(u_max), 8, rng, 4.0)]
     before = outcome(model, thetas(model, free), said, u_max, blind, long)
     trained, trial = train(rule, model, free, u_max, rng, ascents)

@@ -75,8 +75,9 @@ def break_metric(
     p = breaking.thetas(model, free)
     said = breaking.judge(rules, model, p, u_max)
     before = breaking.outcome(model, p, said, u_max, [breaking.random_trial(model, len(rules), 8, rng, 4.0)], long)
-    free, u_max = {k: v.repeat_interleave(kin, 0) for k, v in free.items()}, u_max.repeat_interleave(kin, 0)
-    rules, said = [rule for rule in rules for _ in range(kin)], said.repeated(kin)
+    of = torch.arange(len(rules)).repeat_interleave(kin)
+    free, u_max, said = {k: v[of] for k, v in free.items()}, u_max[of], said.of(of)
+    rules = [rules[s] for s in of]
     trial = breaking.random_trial(model, len(rules), 4, rng, 1.0)
     for _ in range(rounds):
         moved, trial = climb(model, free, said, u_max, trial, ascents)
