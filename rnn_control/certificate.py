@@ -142,14 +142,12 @@ class Certificate:
                 ("overshoot", f"{self.overshoot:.4g}"),
                 ("50, 90, 99 % forgotten after", self._forgetting()),
             ]
-            beside = "   (not in the proof)" if self.proof == "exact arithmetic" else ""
             rows += [
-                (f"{y} forgets a state off by one", f"from {a:.4g} {unit or '-'}{beside}")
-                for y, a, unit in self._memory()
+                (f"{y} forgets a state off by one", f"from {a:.4g} {unit or '-'}") for y, a, unit in self._memory()
             ]
             if self.property == "iss":
                 rows += [("offset at zero input", f"{self.offset:.4g} (normalised state, scaled norm)")]
-            rows += [(f"{y} ends within", f"{a:.6g} .. {b:.6g} {unit}{beside}") for y, (a, b), unit in self._ends()]
+            rows += [(f"{y} ends within", f"{a:.6g} .. {b:.6g} {unit}") for y, (a, b), unit in self._ends()]
             rows += [(f"gain bound {u} -> {y}", value) for u, y, value in self._gains()]
         else:
             rows += [("largest residual", f"{self.residual:+.3e}   (must be negative)")]

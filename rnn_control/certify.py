@@ -22,6 +22,8 @@ from .stored import stored, weights_hash
 
 AFFORDABLE, LARGEST = 20, 80
 """States up to which "best" tries the matrix inequality (seconds), and up to which it is tried at all (minutes)."""
+PROVABLE = 2e-9
+"""Relative room for what the proof of ends rounds: overshoot and offset of a metric are stated 1e-9 larger."""
 LEAST = 1e-28
 """Added to rates, gains, offsets, what an output sees of a state: what is zero is proved only up to a last digit."""
 
@@ -66,26 +68,11 @@ def certify(
     bounds = {m: condition(plain, p, u_max, property, m, region=region) for m in methods if m != "weighted"}
     if "weighted" in methods:
         system = sharpest_comparison(plain, p, u_max, region, property == "iss")
-        bounds["weighted"] = _sharp(weighted_bound(system, perron_weights(system)), plain.nu)
+        bounds["weighted"] = weighted_bound(system, perron_weights(system))
     found = [_describe(model, plain, p, box, bound, u_max, property, m) for m, bound in bounds.items()]
     found = [_proved(model, plain, c) if rigorous and c.holds else c for c in found]
     found.sort(key=lambda c: (not c.holds, c.rate))
     return dataclasses.replace(found[0], others=tuple(found[1:]))
-
-
-def _sharp(bound: Bound, nu: int) -> Bound:
-    """The bound for ISS of a comparison system with its steady levels instead of drive / (1 - rate), row by row."""
-    assert bound.system is not None
-    if bound.system.constant is None:
-        return bound
-    levels = _levels(bound)
-    return bound._replace(sharp_gain=levels[:, :nu].sum(1), offset=levels[:, nu])
-
-
-def _levels(bound: Bound) -> torch.Tensor:
-    """What inputs, and the constant, of a comparison system sustain in units of the scale, a row for a state."""
-    assert bound.system is not None
-    return steady_gain(bound.system) / bound.scale[:, None] + LEAST
 
 
 def _proved(model, plain: Model, c: Certificate) -> Certificate:
@@ -111,16 +98,18 @@ def _describe(model, plain: Model, p: Params, box, bound: Bound, u_max, property
     slack = SLACK / (1 - rate) if holds else 0.0  # what that of the rate makes of gains
     overshoot = _overshoot(bound)
     scaler, labels = _units(model, plain)
-    offset = _offset(bound, slack) if property == "iss" else 0.0
     gain, steady, ends, steps = np.full((plain.ny, plain.nu), math.inf), np.empty((0, plain.nu)), (), None
-    memory: tuple[float, ...] = ()
+    memory, offset, is_iss = (), 0.0, property == "iss"
     if holds:
-        found, steady = _gain(plain, p, u_max, bound, property, method)
-        found = found * (1 + slack) * scaler.y_std[:, None] / scaler.u_half
+        levels = _levels(bound, plain.nu, is_iss)
+        steady, levels = _steady(bound, levels, property), levels * (1 + slack)
+        found = ((bound.seen_through(plain.output_map(p)) + LEAST) @ levels[:, : plain.nu]).numpy()
+        found = found * scaler.y_std[:, None] / scaler.u_half
+        offset = _offset(bound, levels) if is_iss else 0.0
         holds = bool(np.isfinite([*found.flat, offset, overshoot]).all())  # numbers so large promise nothing
     if holds:
         gain, steps = found, steps_until(0.01, rate, overshoot)
-        ends = _ultimate(plain, p, u_max, bound, scaler) if property == "iss" else ()
+        ends = _ultimate(plain, p, u_max, bound, levels, scaler) if is_iss else ()
         memory = tuple((_memory(plain.output_map(p), bound) * scaler.y_std).tolist())
     return Certificate(
         kind=plain.kind,
@@ -160,55 +149,51 @@ def _overshoot(bound: Bound) -> float:
 def _memory(C: torch.Tensor, bound: Bound) -> np.ndarray:
     """Largest |C e(k)| / (rate^k || e(0) ||), normalised (ny,): |C e| <= seen_through V(e), V(e) <= most || e ||."""
     most = 1 / bound.scale.min() if bound.metric is None else torch.linalg.eigvalsh(bound.metric)[-1].sqrt()
-    return (bound.seen_through(C).sum(1) * most * (1 + 1e-9)).numpy()
+    return ((bound.seen_through(C) + LEAST).sum(1) * most * (1 + 1e-9)).numpy()
 
 
-def _offset(bound: Bound, slack: float) -> float:
+def _levels(bound: Bound, nu: int, is_iss: bool) -> torch.Tensor:
+    """What inputs, and (ISS) the constant, sustain of V in each block in the end: (blocks, nu + is_iss)."""
+    if bound.system is not None:
+        return steady_gain(bound.system) / bound.scale[:, None] + LEAST
+    inputs = bound.gain()[:, None].expand(-1, nu) if bound.input_gains is None else bound.input_gains[None]
+    offset = torch.as_tensor(bound.offset, dtype=inputs.dtype).expand(len(inputs))[:, None]
+    return torch.cat([inputs, offset], 1)[:, : nu + is_iss] + LEAST
+
+
+def _steady(bound: Bound, levels: torch.Tensor, property: str) -> np.ndarray:
+    """The levels behind gains in units of the scale, a row for a state.
+
+    In a metric: the r of V(e+)^2 <= r^2 V^2 + g^2 |du_i|^2, and the factor of the multipliers, instead; that of the
+    offset, if it has none of its own, is r^2 = rate, which (rate V + h)^2 <= rate V^2 + h^2 / (1 - rate) gives.
+    """
+    if bound.gain_rates is None:
+        return levels.repeat_interleave(torch.tensor([size for size, _ in bound.blocks]), 0).numpy()
+    rows, rate = np.stack([bound.gain_rates, np.ones(len(bound.gain_rates))]), float(bound.rate) * (1 + SLACK)
+    last = [[math.sqrt(rate)], [1 / rate]]
+    return np.hstack([rows, last]) if property == "iss" and rows.shape[1] < levels.shape[1] else rows
+
+
+def _offset(bound: Bound, levels: torch.Tensor) -> float:
     """Of the unscaled norm of the state."""
     size = bound.scale.max() if bound.metric is None else 1 / torch.linalg.eigvalsh(bound.metric)[0].sqrt() * (1 + 1e-9)
-    return float((torch.as_tensor(bound.offset).max() + LEAST) * size) * (1 + slack)
+    return float(levels[:, -1].max() * size)
 
 
-def _gain(plain: Model, p: Params, u_max, bound: Bound, property: str, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steady gains (ny, nu), normalised, and the levels behind them in units of the scale: a row for a state.
-
-    The weighted condition and the matrix inequality have sharper gains, column by column. For ISS a last column
-    holds the levels of the offset. In a metric: the r of V(e+)^2 <= r^2 V^2 + g^2 |du_i|^2, and the factor of the
-    multipliers, instead; that of the offset, if it has none of its own, is r^2 = rate, which (rate V + h)^2 <=
-    rate V^2 + h^2 / (1 - rate) gives.
-    """
-    C = plain.output_map(p)
-    if method == "weighted":
-        S = _levels(bound)
-        return ((C.abs() * bound.scale) @ S[:, : plain.nu]).numpy(), S.numpy()
-    if bound.input_gains is not None:
-        assert bound.gain_rates is not None
-        rows, rate = np.stack([bound.gain_rates, np.ones(len(bound.gain_rates))]), float(bound.rate) * (1 + SLACK)
-        last = [[math.sqrt(rate)], [1 / rate]]
-        rows = np.hstack([rows, last]) if property == "iss" and rows.shape[1] == plain.nu else rows
-        return ((bound.seen_through(C) + LEAST) * bound.input_gains).numpy(), rows
-    level = bound.gain() + LEAST
-    gain, levels = (bound.seen_through(C) + LEAST) @ level, level[:, None].repeat(1, plain.nu)
-    if property == "iss":
-        offset = torch.as_tensor(bound.offset, dtype=levels.dtype).expand(len(levels)) + LEAST
-        levels = torch.cat([levels, offset[:, None]], 1)
-    levels = levels.repeat_interleave(torch.tensor([size for size, _ in bound.blocks]), 0)
-    return gain[:, None].repeat(1, plain.nu).numpy(), levels.numpy()
-
-
-def _ultimate(plain: Model, p: Params, u_max, bound: Bound, scaler: Scaler) -> tuple[tuple[float, ...], ...]:
+def _ultimate(plain: Model, p: Params, u_max, bound: Bound, levels, scaler: Scaler) -> tuple[tuple[float, ...], ...]:
     """(low, high) per output, physical, between which it ends up: by ISS, and by images of where states end up.
 
-    limsup |C x|_j <= sum_b seen_through_jb (gain_b max |u| + offset), states with C = I: docs/theory.md, section 2.
+    limsup |C x|_j <= sum_b seen_through_jb (levels_b (u_max; 1)), states with C = I: docs/theory.md, section 2.
     """
     C, at_rest = plain.output_map(p), plain.g(p, torch.zeros(plain.nx, 1, dtype=u_max.dtype)).flatten()
-    level = bound.gain() * torch.linalg.vector_norm(u_max, bound.input_ord) + bound.offset
-    radius, states = (bound.seen_through(M) @ level * (1 + SLACK) for M in (C, torch.eye(plain.nx, dtype=C.dtype)))
+    level = levels @ torch.cat([u_max, u_max.new_ones(1)]) * (1 + PROVABLE)
+    radius, states = ((bound.seen_through(M) + LEAST) @ level for M in (C, torch.eye(plain.nx, dtype=C.dtype)))
     if bound.state_box is not None:
         states = torch.fmin(states, bound.state_box * (1 + SLACK))
     low, high = settled(plain, p, u_max, states)
-    ends = np.fmax((at_rest - radius).numpy(), low), np.fmin((at_rest + radius).numpy(), high)
-    return _rows(scaler.y_out(np.stack(ends)).T)
+    ends = np.stack([np.fmax((at_rest - radius).numpy(), low), np.fmin((at_rest + radius).numpy(), high)])
+    spare = PROVABLE * abs(scaler.y_std * ends) + SLACK * abs(scaler.y_mean)
+    return _rows((scaler.y_out(ends) + spare * [[-1], [1]]).T)
 
 
 def _units(model, plain: Model) -> tuple[Scaler, dict[str, Any]]:

@@ -314,8 +314,11 @@ class Bounds:
         return best
 
 
-def prove_levels(c, trace, x_next, y, rate, gain, groups, balls):
-    """|e| <= w gives |e+| <= rate w, and levels s of each input, or of the constant, are kept: |F s + input| <= s."""
+def prove_levels(c, trace, x_next, y, rate, gain, memory, groups, balls):
+    """|e| <= w gives |e+| <= rate w, and levels s of each input, or of the constant, are kept: |F s + input| <= s.
+
+    Returns what each input, and the constant, has in the end of states and of outputs.
+    """
     nu, n, is_iss = gain.shape[1], len(x_next.low), trace.is_iss
     w, S = exact(c["scale"])[:, None], exact(c["steady"]).reshape(n, nu + is_iss)
     e = {k: w[rows] * np.hstack([np.ones((n, 1), object), np.maximum(S, 0)])[rows] for k, rows in groups.items()}
@@ -332,15 +335,19 @@ def prove_levels(c, trace, x_next, y, rate, gain, groups, balls):
     for k, rows in groups.items():
         bounds.e[k] = bounds.e[k] + w[rows] * np.hstack([[0], excess])
         bounds.c[k] = bounds.e[k][0]
-    require((bounds.rows(y.form)[:, 1 : 1 + nu] <= gain).all(), "a gain is not proved")
+    seen = bounds.rows({k: M for k, M in y.form.items() if k != "1"})
+    require((seen[:, 1 : 1 + nu] <= gain).all(), "a gain is not proved")
+    require((seen[:, 0] <= memory * w.min()).all(), "the memory of an output is not proved")
     offset = (np.maximum(S, 0) + excess)[:, nu:].max() * w.max() if is_iss else 0
     require(Fraction(c["offset"]) >= offset, "the offset is not proved")
+    return w * (np.maximum(S, 0) + excess), seen[:, 1:]
 
 
-def prove_metric(c, trace, x_next, y, rate, gain):
+def prove_metric(c, trace, x_next, y, rate, gain, memory):
     """r^2 V + g^2 du_i^2 > V+ + s 2 tau (q - low p)(high p - q) on (dx, q, du_i), for V = dx' P dx.
 
     r = rate, s = 1 and du = 0; then with r, s of column i of `steady`, g the largest that the gains (the offset) allow.
+    Returns what `prove_levels` does.
     """
     P, tau = exact(c["metric"]), iter(exact(c["multipliers"]))
     n, nu = len(x_next.low), gain.shape[1]
@@ -360,14 +367,23 @@ def prove_metric(c, trace, x_next, y, rate, gain):
     Q = eye(len(p), F.shape[1], n)
     V_next, S = F.T @ (P @ F), (Q - low * p).T @ (t * (high * p - Q))
     near, floats = 1 + Fraction(1, 10**10), P.astype(float)
-    least = Fraction(np.linalg.eigvalsh(floats)[0]) / near
+    least, most = exact(np.linalg.eigvalsh(floats)[[0, -1]]) * [1 / near, near]
     require(least > 0 and is_positive(P - least * eye(n)), "the metric is not positive")
-    require(is_positive(Fraction(c["overshoot"]) ** 2 * least * eye(n) - P), "the overshoot is too small")
-    seen = [near * Fraction(float(b @ np.linalg.solve(floats, b)) ** 0.5) + Fraction(1, 2**99) for b in C.astype(float)]
-    for b, bound in zip(C, seen, strict=True):
-        require(is_positive(np.block([[P, b[:, None]], [b[None], bound**2]])), "an output is not bounded by the metric")
+    is_enough = Fraction(c["overshoot"]) ** 2 * least >= most
+    require(is_enough and is_positive(most * eye(n) - P), "the overshoot is too small")
+
+    def seen_through(rows):
+        """Bounds of |b e| for V(e) <= 1, for each row b."""
+        sizes = [float(b @ np.linalg.solve(floats, b)) ** 0.5 for b in rows.astype(float)]
+        ends = near * exact(sizes)[:, None] + Fraction(1, 2**99)
+        for b, end in zip(rows, ends, strict=True):
+            require(is_positive(np.block([[P, b[:, None]], [b[None], end**2]])), "a row is not bounded by the metric")
+        return ends
+
+    seen = seen_through(C)
+    require((seen[:, 0] ** 2 * most <= memory * abs(memory)).all(), "the memory of an output is not proved")
     steady = exact(c["steady"]).reshape(2, nu + trace.is_iss)
-    allowed = (gain / np.array([seen]).T).min(0)  # sqrt(V): |C_j dx| <= seen_j sqrt(V) for all outputs
+    allowed = (gain / seen).min(0)  # sqrt(V): |C_j dx| <= seen_j sqrt(V) for all outputs
     levels = [*allowed**2] + [Fraction(c["offset"]) ** 2 * least] * trace.is_iss
     require(gain.min() >= 0 and Fraction(c["offset"]) >= 0, "a gain or the offset is negative")
     states = [*range(n + len(p))]
@@ -377,10 +393,30 @@ def prove_metric(c, trace, x_next, y, rate, gain):
         A[:n, :n] += r**2 * P
         A[keep[-1], keep[-1]] += level * (1 - r**2)
         require(0 <= r < 1 and s >= 0 and is_positive(A[np.ix_(keep, keep)]), "the matrix inequality is not proved")
+    V = np.array([*allowed, *root(np.array(levels[nu:], object))], object)
+    return seen_through(eye(n if trace.is_iss else 0)) * V, seen * V
+
+
+def prove_ends(ends, images, box, states, outputs, y_rest):
+    """Outputs end up within y_rest +- outputs, and in images of images of where states do, |x| <= states at first."""
+    low, high = np.where(box[0] > -states, box[0], -states), np.where(box[1] < states, box[1], states)
+    for _ in range(300):
+        x_next, y = images(low, high, {})
+        low_y, high_y = np.maximum(y.low, y_rest - outputs), np.minimum(y.high, y_rest + outputs)
+        if (ends[0] <= low_y).all() and (high_y <= ends[1]).all():
+            return
+        inner = np.maximum(low, -up(-x_next.low)), np.minimum(high, up(x_next.high))
+        if ((inner[0] - low) + (high - inner[1]) <= (high - low) * (WIDER - 1)).all():
+            break
+        low, high = inner
+    raise ValueError("where outputs end up is not proved")
 
 
 def linear_system(header, raw, c, groups, trace):
-    """The trace, x+ and y over the input box and an invariant box around that of the initial states."""
+    """x+ and y as a function of a box of states; the trace, x+ and y over an invariant box around the initial states'.
+
+    Also that box, and the most of each input.
+    """
     tensors = {k: exact(np.frombuffer(data, "<f8").reshape(shape)) for k, (shape, data) in raw.items()}
     names = {k: tensors[name] for k, name in header["equations"]["names"].items()}
     require(not names.keys() & {"x", "u"}, "a parameter bears the name of the states or the inputs")
@@ -395,13 +431,18 @@ def linear_system(header, raw, c, groups, trace):
     box = np.array([math.nan if b == "Infinity" else Fraction(b) * WIDER for b in ends], object)
     require(len(box) == n and not (u.low > u.high).any() and not (box < 0).any(), "a box is empty")
     low, high, is_known = -box, box, np.array([b == b for b in box])
-    for _ in range(9):
+
+    def images(low, high, form):
         trace.clear()
         values = run(header["equations"]["text"], {**names, "x": Value(low, high, form, trace), "u": u}, FUNCTIONS)
-        x_next, y = values["x_next"], values["y"]
+        return values["x_next"], values["y"]
+
+    for _ in range(9):
+        x_next, y = images(low, high, form)
         require(len(x_next.low) == n, "the equations give states of another number")
         if ((low <= x_next.low) & (x_next.high <= high))[is_known].all():
-            return x_next[:], y[:]  # with the channels of their last functions in the trace
+            # with the channels of their last functions in the trace
+            return images, x_next[:], y[:], (low, high), np.maximum(-u.low, u.high)
         low = np.where(is_known, np.minimum(low, x_next.low * WIDER), low)
         high = np.where(is_known, np.maximum(high, x_next.high * WIDER), high)
     raise ValueError("the box of initial states is not within an invariant one")
@@ -441,17 +482,24 @@ def prove(header, raw, c):
     groups, balls = groups_of(c["blocks"] if c["metric"] is None else [[len(scale), "inf"]])
     require(groups and [*groups.values()][-1].stop == len(scale), "blocks and scale do not agree")
     trace = Trace(c["property"] == "iss", bool(balls))
-    x_next, y = linear_system(header, raw, c, groups, trace)
-    gain, size = exact(c["gain"]), (len(y.low), half.size)
+    images, x_next, y, box, u_most = linear_system(header, raw, c, groups, trace)
+    gain, memory, size = exact(c["gain"]), exact(c.get("memory") or [10**999] * len(y.low)), (len(y.low), half.size)
     require(np.shape(gain) == np.shape(std.T @ half) == size, "the gains are not one for each output and input")
-    gain = gain * half / std.T
+    require(memory.shape == size[:1], "the memory is not one number for each output")
+    gain, memory = gain * half / std.T, memory / std[0]
     require(not any(isinstance(k, int) for k in y.form), "the read-out is not linear")
     if c["metric"] is None:
         require(Fraction(c["overshoot"]) * min(scale) >= max(scale), "the overshoot is too small")
-        prove_levels(c, trace, x_next, y, rate, gain, groups, balls)
+        found = prove_levels(c, trace, x_next, y, rate, gain, memory, groups, balls)
     else:
         require(set(scale) == {1} and c["blocks"] == [[len(scale), "2.0"]], "a metric has one block and no scale")
-        prove_metric(c, trace, x_next, y, rate, gain)
+        found = prove_metric(c, trace, x_next, y, rate, gain, memory)
+    if c.get("ultimate"):
+        require(trace.is_iss, "outputs end up somewhere by ISS only")
+        ends = (exact(c["ultimate"]).T - exact(header["scaler"]["y_mean"])) / std
+        y_rest = y.form.get("1", np.zeros((len(std.T), 1), object))[:, 0]
+        states, outputs = (levels @ np.append(u_most, 1) for levels in found)
+        prove_ends(ends, images, box, states, outputs, y_rest)
 
 
 def weights_hash(spec, equations, raw):
@@ -491,8 +539,10 @@ def main(files: list[str]) -> int:
     except Exception as error:  # whatever it is, nothing is proved
         print(f"REFUSED: {str(error) if type(error) is ValueError else repr(error)}")
         return 1
-    print("PROVED: rate, overshoot, time to forget, gains, offset and boxes of this certificate hold for the equations "
-          "and weights as stored; not checked: residual, method, proof, others, ultimate, memory")  # fmt: skip
+    print(
+        "PROVED: rate, overshoot, time to forget, gains, offset, boxes and, where stated, memory and ends of this "
+        "certificate hold for the equations and weights as stored; not checked: residual, method, proof, others"
+    )
     return 0
 
 

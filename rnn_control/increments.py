@@ -182,7 +182,8 @@ def _outwards(ends: list) -> tuple[np.ndarray, np.ndarray]:
 
 def widened(L: np.ndarray, columns: int) -> np.ndarray:
     """L with zeros for the channels that came later."""
-    return np.pad(L, ((0, 0), (0, columns - L.shape[1])))
+    missing = columns - L.shape[1]
+    return np.concatenate([L, np.zeros((len(L), missing))], 1) if missing else L
 
 
 def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def system(request):
     for is_iss in (False, True):
         trace = check.Trace(is_iss, True)
         with np.errstate(invalid="ignore"):
-            found[is_iss] = trace, check.linear_system(header, raw, c, {"x0": slice(0, model.nx)}, trace)[0]
+            found[is_iss] = trace, check.linear_system(header, raw, c, {"x0": slice(0, model.nx)}, trace)[1]
     return model, box, found
 
 
