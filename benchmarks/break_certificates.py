@@ -51,7 +51,7 @@ SETS = args.sets or (200 if args.quick else 10_000)
 ROW = dict(ascents=8, long=60) if args.quick else dict(ascents=30, long=100)
 MATRIX = dict(ascents=6, long=60, rounds=1) if args.quick else dict(ascents=10, long=100, rounds=2)
 SHAPES = ((1, 1, 2), (2, 2, 4), (1, 1, 1))  # small nets come closest to the bounds
-MOST_BATCHES = 60
+MOST_BATCHES = 120
 
 
 def attacked(attack, makers, wanted, batch_size, options):

@@ -71,10 +71,6 @@ class Bound(NamedTuple):
         return torch.stack(parts, 1)
 
 
-LEVELS = 0.9, 0.99, 0.999
-"""Rates for which weights far apart are sought where moderate ones prove nothing."""
-
-
 class Comparison(NamedTuple):
     """A system that dominates the difference of two trajectories: |dx+| <= T(|dx|) + N |du|, elementwise.
 
@@ -172,67 +168,3 @@ def weighted_bound(system: Comparison, w: Tensor) -> Bound:
     offset = 0.0 if system.constant is None else (system.constant / w).max() / (1 - rate)
     blocks = ((1, torch.inf),) * len(w)
     return Bound(rows - 1, rate, w, blocks, drive, torch.inf, system.state_box, offset, row_rates=rows, system=system)
-
-
-@torch.no_grad()
-def steady_gain(system: Comparison, iterations: int = 30) -> Tensor:
-    """S (nx, nu) with limsup |dx_i| <= sum_j S_ij max |du_j|; column j satisfies T(s) + N_j <= s (inf if T expands).
-
-    A last column is that of the constant, if there is one.
-
-    T is a maximum of linear maps, so policy iteration finds the fixed point from below; then s + w max_i((T(s) + N_j -
-    s)_i / w_i) / (1 - rate) is above it, whatever s >= 0 the iteration ended with (docs/theory.md, Theorem 2).
-    """
-    w = perron_weights(system)
-    rate = (system.T(w) / w).max()
-    driven = system.N if system.constant is None else torch.cat([system.N, system.constant[:, None]], 1)
-    if not rate < 1:
-        return torch.full_like(driven, torch.inf)
-    eye, columns = torch.eye(len(w), dtype=w.dtype), []
-    for d in driven.T:
-        s = torch.zeros_like(d)
-        for _ in range(iterations):
-            with torch.enable_grad():
-                active = torch.autograd.functional.jacobian(system.T, s)
-            s, last = torch.linalg.solve_ex(eye - active, d).result.nan_to_num(0.0, 0.0, 0.0).clamp(min=0), s
-            if (s - last).abs().max() <= 1e-12 * s.max():
-                break
-        excess = system.T(s) + d - s + 1e-13 * s  # and the rounding of the sums
-        columns.append(s + w * (excess / w).max().clamp(min=0) / (1 - rate))
-    return torch.stack(columns, 1)
-
-
-@torch.no_grad()
-def perron_weights(system: Comparison, iterations: int = 400, floor: float = 1e-3) -> Tensor:
-    """Weights w > 0 that (nearly) minimise max_i T(w)_i / w_i, by damped power iteration from ones; the best seen.
-
-    `floor` keeps decoupled states away from zero weight: the overshoot max w / min w stays below 1 / floor. Where that
-    proves nothing, as in a series of blocks whose read-outs are large, `level_weights` may, at any overshoot.
-    """
-    w = torch.ones(len(system.N), dtype=system.N.dtype)
-    best, best_rate = w, torch.inf
-    for _ in range(iterations):
-        image = system.T(w)
-        rate = float((image / w).max())
-        if rate < best_rate:
-            best, best_rate = w, rate
-        w = (w + image) / 2
-        w = (w / w.max()).clamp(min=floor)
-    spread = [level_weights(system, level) for level in LEVELS] if not best_rate < 1 else []
-    return min([best, *spread], key=lambda w: float((system.T(w) / w).max().nan_to_num(torch.inf)))
-
-
-@torch.no_grad()
-def level_weights(system: Comparison, level: float, iterations: int = 400) -> Tensor:
-    """w > 0 with T(w) <= level w, wherever T has such weights, however far apart; maximum one.
-
-    The iteration w <- 1 + T(w) / level from ones rises, and to a limit with T(w) = level (w - 1) if a w' > 0 and a
-    level' < level have T(w') <= level' w' (docs/theory.md, Theorem 1 (c)).
-    """
-    w = torch.ones(len(system.N), dtype=system.N.dtype)
-    for _ in range(iterations):
-        rising = 1 + system.T(w) / level
-        if not rising.max() < 1e200 or (rising - w <= 1e-12 * w).all():
-            break
-        w = rising
-    return (w / w.max()).clamp(min=1e-150)

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from . import check
-from .bounds import Bound, perron_weights, steady_gain, weighted_bound
+from .bounds import Bound
 from .boxes import above, cover, invariant, settled
 from .certificate import Certificate, steps_until
 from .conditions import METHODS, PROPERTIES, SLACK, TRAINABLE, condition, is_proved
 from .identified import IdentifiedModel, unwrapped
 from .model import Model, Params
-from .regional import sharpest_comparison
+from .perron import steady_gain
+from .regional import sharpest_bound
 from .scaler import Scaler
 from .stored import stored, weights_hash
 
@@ -67,8 +68,7 @@ def certify(
     methods = affordable if method == "best" else (method,)
     bounds = {m: condition(plain, p, u_max, property, m, region=region) for m in methods if m != "weighted"}
     if "weighted" in methods:
-        system = sharpest_comparison(plain, p, u_max, region, property == "iss")
-        bounds["weighted"] = weighted_bound(system, perron_weights(system))
+        bounds["weighted"] = sharpest_bound(plain, p, u_max, region, property == "iss")
     found = [_describe(model, plain, p, box, bound, u_max, property, m) for m, bound in bounds.items()]
     found = [_proved(model, plain, c) if rigorous and c.holds else c for c in found]
     found.sort(key=lambda c: (not c.holds, c.rate))

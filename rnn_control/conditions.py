@@ -2,9 +2,10 @@
 
 import torch
 
-from .bounds import Bound, perron_weights, weighted_bound
+from .bounds import Bound, weighted_bound
 from .lmi import lmi_bound
 from .model import Model, Params
+from .perron import perron_weights
 
 PROPERTIES = ("delta_iss", "iss")
 TRAINABLE = "published", "weighted"

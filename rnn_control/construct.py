@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .bounds import level_weights
 from .certificate import rate_of
 from .conditions import PROPERTIES, TRAINABLE, condition
 from .contract import roomiest_method
 from .explicit import CompiledMap
 from .factor import CompiledExcess, Excess, Implicit, TracedExcess, largest
 from .model import Model, Params, PullBack
+from .perron import level_weights
 from .printed import where_possible
 from .trace import Untraceable
 from .wrapped import Wrapped

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bounds import Comparison, perron_weights
+from .bounds import Comparison
 from .conditions import ROUNDING, SLACK
 from .identified import IdentifiedModel
 from .model import Model, Params
+from .perron import perron_weights
 
 
 class DiagonalMetric(NamedTuple):

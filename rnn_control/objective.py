@@ -10,12 +10,13 @@ from scipy import sparse
 from torch import Tensor
 from torch.func import functional_call
 
-from .bounds import Bound, perron_weights
+from .bounds import Bound
 from .conditions import condition, is_proved
 from .explicit import Linearised
 from .kernel import Batch, Kernel
 from .model import Model
 from .penalty import Penalty
+from .perron import perron_weights
 from .starts import Starts
 from .weighting import Weighting, likelihood, root_mean_squares
 

@@ -10,11 +10,12 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from .bounds import Comparison, Seen, perron_weights, reach, sigmoid_slope
+from .bounds import Comparison, Seen, reach, sigmoid_slope
 from .export import CasadiModel
 from .identified import IdentifiedModel
 from .model import Model, Params, map_arrays
 from .models.network import Network
+from .perron import perron_weights
 
 ROUNDS = 2
 """Alternations of weights and gains; further ones gain little."""

@@ -4,19 +4,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .bounds import ROUNDING, Comparison, perron_weights
+from .bounds import ROUNDING, Bound, Comparison, weighted_bound
 from .boxes import INVARIANT
 from .channels import Channels
 from .lmi import bounded_channels
 from .model import Model, Params
+from .perron import perron_weights
 
 
 @torch.no_grad()
 @np.errstate(all="ignore")  # numbers too large prove nothing
-def sharpest_comparison(
-    model: Model, p: Params, u_max: Tensor, region: Tensor | None, is_iss: bool = False
-) -> Comparison:
-    """The comparison system of the better rate, of two trajectories or (ISS) of one: the class's or the channels'.
+def sharpest_bound(model: Model, p: Params, u_max: Tensor, region: Tensor | None, is_iss: bool = False) -> Bound:
+    """The weighted condition of the better rate, of two trajectories or (ISS) of one: the class's or the channels'.
 
     region: an invariant box of states (nx,); None: the box of the class's own system, all states if it needs none. One
     that only the class proves invariant is not taken: channels know nothing of that proof, nor does the checker.
@@ -25,18 +24,12 @@ def sharpest_comparison(
     own = own.of_one(model, p) if is_iss else own
     box = own.state_box if region is None else region
     c, sums = (bounded_channels(model, p, u_max, box, sign, is_iss) for sign in (np.positive, np.abs))
-    if c is None or sums is None or len(sums.p) != len(c.p):
-        return own
-    if box is not None and not (c.image <= INVARIANT * box.numpy()).all():
-        return own
-    found = of_channels(c, sums, box, torch.ones(model.nx, dtype=torch.float64), is_iss)
-    found = of_channels(c, sums, box, perron_weights(found), is_iss)
-
-    def rate(system: Comparison) -> float:
-        w = perron_weights(system)
-        return float((system.T(w) / w).max().nan_to_num(torch.inf))
-
-    return min(own, found, key=rate)
+    systems, is_invariant = [own], box is None or (c is not None and (c.image <= INVARIANT * box.numpy()).all())
+    if is_invariant and c is not None and sums is not None and len(sums.p) == len(c.p):
+        found = of_channels(c, sums, box, torch.ones(model.nx, dtype=torch.float64), is_iss)
+        systems.append(of_channels(c, sums, box, perron_weights(found), is_iss))
+    bounds = [weighted_bound(system, perron_weights(system)) for system in systems]
+    return min(bounds, key=lambda bound: float(bound.rate.nan_to_num(torch.inf)))
 
 
 def of_channels(c: Channels, sums: Channels, box: Tensor | None, w: Tensor, is_iss: bool = False) -> Comparison:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from .bounds import perron_weights
 from .literal import Batch
 from .model import Model, Params
 from .penalty import Penalty, summed
+from .perron import perron_weights
 from .simulate import simulate
 
 PRIOR_X0 = 1e-4

@@ -15,10 +15,10 @@ from torch.func import functional_call
 from zoo import tensors
 
 from rnn_control import Model
-from rnn_control.bounds import Bound, perron_weights, weighted_bound
+from rnn_control.bounds import Bound
 from rnn_control.conditions import ROUNDING, condition
 from rnn_control.model import Params
-from rnn_control.regional import sharpest_comparison
+from rnn_control.regional import sharpest_bound
 
 Rule = Callable[[Model, Params, Tensor], Bound]
 Stack = dict[str, Tensor]  # parameters, each (S, ...)
@@ -39,14 +39,12 @@ def rule_of(method: str, property: str = "delta_iss") -> Rule:
 
 def sharpest(model: Model, p: Params, u_max: Tensor) -> Bound:
     """What `certify` calls weighted: of the class's comparison system and that of the channels, the better one."""
-    system = sharpest_comparison(model, p, u_max, None)
-    return weighted_bound(system, perron_weights(system))
+    return sharpest_bound(model, p, u_max, None)
 
 
 def sharpest_iss(model: Model, p: Params, u_max: Tensor) -> Bound:
     """The same for one trajectory."""
-    system = sharpest_comparison(model, p, u_max, None, is_iss=True)
-    return weighted_bound(system, perron_weights(system))
+    return sharpest_bound(model, p, u_max, None, is_iss=True)
 
 
 class Judged(NamedTuple):

@@ -9,11 +9,12 @@ import torch
 from zoo import BY_CONSTRUCTION, cascade_of_three, identified, randomised, tensors
 
 from rnn_control import ESN, GRU, Certificate, certify
-from rnn_control.bounds import Comparison, steady_gain
+from rnn_control.bounds import Comparison
 from rnn_control.conditions import condition, is_proved
 from rnn_control.contract import contract
 from rnn_control.forgetting import size
 from rnn_control.model import Params
+from rnn_control.perron import steady_gain
 from rnn_control.stored import weights_hash
 
 ROUNDING = 1e-9

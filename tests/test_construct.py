@@ -9,11 +9,12 @@ from numpy.testing import assert_allclose
 from zoo import ZOO, quick_gru
 
 from rnn_control import GRU, LSTM, REN, Cascade, Contracting, Experiment, LipschitzREN, certify, fit
-from rnn_control.bounds import Comparison, level_weights, perron_weights, weighted_bound
+from rnn_control.bounds import Comparison, weighted_bound
 from rnn_control.certificate import rate_of
 from rnn_control.conditions import condition, is_proved
 from rnn_control.model import Params
 from rnn_control.models import build
+from rnn_control.perron import level_weights, perron_weights
 from rnn_control.simulate import simulate
 
 RATE = 0.98

@@ -13,7 +13,7 @@ import pytest
 # The one list of modules of rnn_control, lowest level first; each imports only from lower levels.
 LEVELS = (
     "beginnings formulas ops scan bounds check checks output_error files notebook page watch weighting",
-    "certificate tensorboard increments",
+    "certificate tensorboard increments perron",
     "lure wiring small_gain",
     "gaps columns records_plot metrics pareto report tightness residuals",
     "partition variables tables",

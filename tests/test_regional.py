@@ -9,10 +9,11 @@ import torch
 from zoo import ZOO, TermByTerm, identified, randomised
 
 from rnn_control import GRU, LSTM, NNARX, Cascade, attack, certify, check
-from rnn_control.bounds import perron_weights, weighted_bound
+from rnn_control.bounds import weighted_bound
 from rnn_control.contract import contract
 from rnn_control.lmi import bounded_channels
-from rnn_control.regional import of_channels, sharpest_comparison
+from rnn_control.perron import perron_weights
+from rnn_control.regional import of_channels, sharpest_bound
 from rnn_control.stored import stored
 
 
@@ -43,7 +44,7 @@ def test_comparison_of_channels_bounds_every_step(name, share):
 def test_channels_are_sharper_than_the_system_of_the_class(name):
     model = randomised(ZOO[name](2, 1, 4), 1, 0.1)
     p, u_max = model.theta(), model.input_box()
-    assert rate(sharpest_comparison(model, p, u_max, None)) < rate(model.comparison(p, u_max)) - 1e-5
+    assert float(sharpest_bound(model, p, u_max, None).rate) < rate(model.comparison(p, u_max)) - 1e-5
 
 
 @pytest.mark.parametrize("name", ["gru", "gru_reset_after", "lstm", "cascade", "network"])
