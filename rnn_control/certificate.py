@@ -40,7 +40,8 @@ class Certificate:
     `steady[state][input]` bounds, in units of `scale`, the differences that unit differences of the inputs sustain;
     with a metric its two rows are r and s of Theorem 11 (b) instead. For ISS its last column is the offset's.
     `weights_sha256` is of architecture, equations and weights.
-    `memory[output]` is what a wrong initial state costs an output, for states a distance of one apart:
+    `memory[output]` is what a wrong initial state costs an output, for states a distance of one apart (for ISS of one
+    run, |y - g(0)|, and plus what the offset sustains):
 
         |y_a(k) - y_b(k)|_j <= memory[j] rate^k || e(0) || + sum_i gain[j, i] max |du_i|
 

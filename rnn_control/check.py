@@ -483,9 +483,10 @@ def prove(header, raw, c):
     require(groups and [*groups.values()][-1].stop == len(scale), "blocks and scale do not agree")
     trace = Trace(c["property"] == "iss", bool(balls))
     images, x_next, y, box, u_most = linear_system(header, raw, c, groups, trace)
-    gain, memory, size = exact(c["gain"]), exact(c.get("memory") or [10**999] * len(y.low)), (len(y.low), half.size)
+    size, gain, memory, ends = (len(y.low), half.size), *(exact(c.get(k, [])) for k in ("gain", "memory", "ultimate"))
     require(np.shape(gain) == np.shape(std.T @ half) == size, "the gains are not one for each output and input")
-    require(memory.shape == size[:1], "the memory is not one number for each output")
+    memory = exact([10**999] * len(y.low)) if np.shape(memory) == (0,) else memory  # nothing is claimed
+    require(np.shape(memory) == size[:1], "the memory is not one number for each output")
     gain, memory = gain * half / std.T, memory / std[0]
     require(not any(isinstance(k, int) for k in y.form), "the read-out is not linear")
     if c["metric"] is None:
@@ -494,12 +495,12 @@ def prove(header, raw, c):
     else:
         require(set(scale) == {1} and c["blocks"] == [[len(scale), "2.0"]], "a metric has one block and no scale")
         found = prove_metric(c, trace, x_next, y, rate, gain, memory)
-    if c.get("ultimate"):
+    if np.shape(ends) != (0,):
+        mean, y_rest = exact(header["scaler"]["y_mean"]), y.form.get("1", np.zeros((len(y.low), 1), object))[:, 0]
         require(trace.is_iss, "outputs end up somewhere by ISS only")
-        ends = (exact(c["ultimate"]).T - exact(header["scaler"]["y_mean"])) / std
-        y_rest = y.form.get("1", np.zeros((len(std.T), 1), object))[:, 0]
+        require((np.shape(ends), np.shape(mean)) == ((len(y.low), 2), size[:1]), "the ends are not two for each output")
         states, outputs = (levels @ np.append(u_most, 1) for levels in found)
-        prove_ends(ends, images, box, states, outputs, y_rest)
+        prove_ends((ends.T - mean) / std, images, box, states, outputs, y_rest)
 
 
 def weights_hash(spec, equations, raw):

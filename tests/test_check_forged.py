@@ -9,6 +9,7 @@ import pytest
 from rnn_control import check
 
 HALF = "x_next = 0.5 * x + u\ny = x"
+MEAN = dict(y_mean=[0.0])
 
 
 def forged(text, parameters=None, sizes=(1, 1, 1), scaler=None, rate=0.6, **claims):
@@ -39,6 +40,8 @@ TRUE = {
     "a number is stacked": forged("x_next = 0.5 * vcat(a, x[:1])\ny = x[:1]", dict(a=[[7.0]]), (1, 1, 2)),
     "relu of what is not negative": forged("x_next = 0.5 * relu(relu(x))\ny = x"),
     "nothing but zero": forged("x_next = 0.5 * relu(x)\ny = x", state_box=[0.0]),
+    "memory": forged("x_next = 0.5 * x\ny = 3.0 * x", memory=[3.0]),
+    "ends": forged(HALF, property="iss", ultimate=[[-2.001, 2.001]], scaler=MEAN),
 }
 
 BESIDE_ZERO = "a = relu(x[:1])\nb = relu(x[:1])\nx_next = vcat(0.5 * x[:1], 1.5 * x[1:] + 4.0 * a - 4.0 * b)\ny = x[1:]"
@@ -58,6 +61,17 @@ FALSE = {
     "one middle for two inputs": forged("x_next = 0.5 * x + u[1:]\ny = x", None, (2, 1, 1), dict(u_mid=[0.0])),
     "one unit for two outputs": forged("x_next = 0.5 * x\ny = vcat(x, x)", None, (1, 2, 1), dict(y_std=[1.0])),
     "one gain for two outputs": forged("x_next = 0.5 * x\ny = vcat(x, x)", None, (1, 2, 1), gain=[[99.0]]),
+    "no memory": forged("x_next = 0.5 * x\ny = x", memory=0),
+    "less memory than the output has": forged("x_next = 0.5 * x\ny = 3.0 * x", memory=[2.99]),
+    "one memory for two outputs": forged("x_next = 0.5 * x\ny = vcat(x, x)", None, (1, 2, 1), memory=[9.0]),
+    "ends of a pair": forged(HALF, ultimate=[[-3.0, 3.0]], scaler=MEAN),
+    "ends within where it ends up": forged(HALF, property="iss", ultimate=[[-2.0, 1.99]], scaler=MEAN),
+    "a mean for each end": forged(
+        HALF, property="iss", ultimate=[[-50.0, -40.0]], scaler=dict(y_mean=[[0.0], [-100.0]])
+    ),
+    "ends of two outputs": forged(HALF, property="iss", ultimate=[[-3.0, 3.0]] * 2, scaler=MEAN),
+    "three ends": forged(HALF, property="iss", ultimate=[[-3.0, 3.0, 0.0]], scaler=MEAN),
+    "no ends": forged(HALF, property="iss", ultimate=0, scaler=MEAN),
 }
 
 POWERS = ["0.1 * x ** n", "n ** x", "2 ** n * x", "n ** n * x", "0.1 * x ** 0", "0.1 * x ** 3.0"]

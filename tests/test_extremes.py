@@ -74,3 +74,13 @@ def test_gate_whose_bias_all_but_cancels_its_input_is_not_thought_saturated():
         filled(model, value, name)
     found = certify(model, method="weighted")
     assert found.holds == certify(model, method="weighted", rigorous=True).holds
+
+
+@pytest.mark.parametrize("size", [1e-27, 1e-30, 1e-310])
+@pytest.mark.parametrize("method", ["published", "lmi"])
+def test_ends_of_outputs_that_are_all_but_nothing_are_proved(method, size):
+    model = randomised(ZOO["ren"](1, 2, 2), 3, 0.05)
+    with torch.no_grad():
+        tensors(model)["C"].mul_(size)
+    filled(model, 0.0, "b_y")
+    assert certify(model, "iss", method, rigorous=True).holds
