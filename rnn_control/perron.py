@@ -8,15 +8,15 @@ from .bounds import Comparison
 
 SHARES = 0.01, 0.1, 0.5
 """Of the way from the spectral radius to one, rates at which weights far apart are sought if moderate ones fail."""
-SQUARINGS, PATIENCE = 10, 30
-"""2^10 steps of a power iteration at once; steps in a row that may gain less than a ten-millionth of the rate."""
+SQUARINGS, PATIENCE = 20, 30
+"""2^20 steps of a power iteration at once; steps in a row that may gain less than a ten-millionth of the rate."""
 
 
 @torch.no_grad()
 def perron_weights(system: Comparison, floor: float = 1e-3) -> Tensor:
     """Weights w > 0 that (nearly) minimise max_i T(w)_i / w_i, by damped power iteration from ones; the best seen.
 
-    T is homogeneous: T(w) = J w, J its slope at w, and (I + J)^1024 takes a thousand steps at once, as long as it pays.
+    T is homogeneous: T(w) = J w, J its slope at w, and (I + J)^(2^20) takes a million steps at once, as long as it pays.
 
     `floor` keeps decoupled states away from zero weight: the overshoot max w / min w stays below 1 / floor. Where that
     proves nothing, as in a series of blocks whose read-outs are large, `level_weights` may, at any overshoot.
