@@ -16,7 +16,7 @@ SQUARINGS, PATIENCE = 20, 30
 def perron_weights(system: Comparison, floor: float = 1e-3) -> Tensor:
     """Weights w > 0 that (nearly) minimise max_i T(w)_i / w_i, by damped power iteration from ones; the best seen.
 
-    T is homogeneous: T(w) = J w, J its slope at w, and (I + J)^(2^20) takes a million steps at once, as long as it pays.
+    T is homogeneous: T(w) = J w, J its slope at w, and (I + J)^(2^20) takes a million steps at once, while it pays.
 
     `floor` keeps decoupled states away from zero weight: the overshoot max w / min w stays below 1 / floor. Where that
     proves nothing, as in a series of blocks whose read-outs are large, `level_weights` may, at any overshoot.
