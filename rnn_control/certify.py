@@ -155,7 +155,7 @@ def _memory(C: torch.Tensor, bound: Bound) -> np.ndarray:
 def _levels(bound: Bound, nu: int, is_iss: bool) -> torch.Tensor:
     """What inputs, and (ISS) the constant, sustain of V in each block in the end: (blocks, nu + is_iss)."""
     if bound.system is not None:
-        return steady_gain(bound.system) / bound.scale[:, None] + LEAST
+        return steady_gain(bound.system, bound.scale) / bound.scale[:, None] + LEAST
     inputs = bound.gain()[:, None].expand(-1, nu) if bound.input_gains is None else bound.input_gains[None]
     offset = torch.as_tensor(bound.offset, dtype=inputs.dtype).expand(len(inputs))[:, None]
     return torch.cat([inputs, offset], 1)[:, : nu + is_iss] + LEAST

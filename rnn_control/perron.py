@@ -79,15 +79,14 @@ def level_weights(system: Comparison, level: float, rounds: int = 30) -> Tensor:
 
 
 @torch.no_grad()
-def steady_gain(system: Comparison, iterations: int = 30) -> Tensor:
+def steady_gain(system: Comparison, w: Tensor, iterations: int = 30) -> Tensor:
     """S (nx, nu) with limsup |dx_i| <= sum_j S_ij max |du_j|; column j satisfies T(s) + N_j <= s (inf if T expands).
 
-    A last column is that of the constant, if there is one.
+    A last column is that of the constant, if there is one. w (nx,): weights with T(w) < w.
 
     T is a maximum of linear maps, so policy iteration finds the fixed point from below; then s + w max_i((T(s) + N_j -
     s)_i / w_i) / (1 - rate) is above it, whatever s >= 0 the iteration ended with (docs/theory.md, Theorem 2).
     """
-    w = perron_weights(system)
     rate = (system.T(w) / w).max()
     driven = system.N if system.constant is None else torch.cat([system.N, system.constant[:, None]], 1)
     if not rate < 1:

@@ -209,7 +209,7 @@ def test_steady_gain_is_no_underestimate_when_memory_is_very_long():
     """Theorem 2 (b) and (c)."""
     one = torch.ones(1, 1, dtype=torch.float64)
     for rate in (0.9, 1 - 1e-5, 1 - 1e-8):
-        gain = steady_gain(Comparison(lambda v, rate=rate: rate * v, one))
+        gain = steady_gain(Comparison(lambda v, rate=rate: rate * v, one), one[:, 0])
         assert float(gain) >= 1 / (1 - rate) * (1 - 1e-7)
 
 
